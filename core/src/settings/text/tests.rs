@@ -197,3 +197,27 @@ fn values_are_written_in_the_largest_unit_without_a_fraction() {
     assert_eq!(written("proxy_protocol", 2), "v2");
     assert_eq!(written("drain_timeout", 0), "0ms");
 }
+
+/// A second copy on purpose: a default is a promise to every program that does not set the row, and a changed one must
+/// be changed in two places by somebody who means it.
+#[test]
+fn a_server_that_was_told_nothing_has_these_limits() {
+    const PROMISED: &str = "
+        io_threads auto, worker_threads auto, backlog 1024, max_connections auto, max_connections_per_ip off,
+        proxy_protocol off, proxy_header_timeout 5s, client_hello_timeout 5s, max_client_hello_bytes 16KiB,
+        handshake_timeout 10s, max_pending_handshakes 512, max_handshakes_per_second off, http2 on,
+        h2_preface_timeout 5s, h2_settings_timeout 10s, header_timeout 10s, max_header_bytes 16KiB,
+        max_header_fields 100, max_cookie_fields 200, max_target_bytes 8KiB, max_body_bytes 16MiB,
+        buffer_body_bytes 64KiB, body_idle_timeout 15s, min_body_rate 240B/s, min_rate_grace 20s,
+        body_timeout off, handler_timeout 30s, max_running_handlers 4096, max_queued_requests 1024,
+        max_handlers_per_connection 100, inline_stall 100ms, write_idle_timeout 30s, min_write_rate 240B/s,
+        response_timeout off, flush_timeout 15s, idle_timeout 75s, max_connection_age 1h,
+        max_requests_per_connection off, h2_max_concurrent_streams 100, h2_stream_window_bytes 256KiB,
+        h2_connection_window_bytes 1MiB, h2_send_buffer_bytes 64KiB, h2_glitch_budget 100,
+        max_connection_memory_bytes 4MiB, max_total_memory_bytes off, linger_timeout 2s, max_linger_bytes 256KiB,
+        drain_timeout 30s, tcp_keepalive_idle 15s, tcp_keepalive_interval 15s, tcp_keepalive_probes 9,
+        redirect_to_https off, hsts_max_age off";
+    let settings = Settings::default();
+    let actual = TABLE.iter().map(|row| format!("{} {}", row.key, settings.get_text(row.key).unwrap()));
+    assert_eq!(actual.collect::<Vec<_>>(), PROMISED.split(',').map(str::trim).collect::<Vec<_>>());
+}
