@@ -1,0 +1,77 @@
+//! One connection from permit to close: walks the phases in order and decides the close reason. What happens inside a phase is
+//! the business of the file named after it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::settings::Settings;
+use crate::tls::TlsInfo;
+
+/// The HTTP version that a connection speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.0.
+    Http10,
+    /// HTTP/1.1.
+    Http11,
+    /// HTTP/2.
+    Http2,
+}
+
+impl Protocol {
+    /// The label in metrics and events.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Http10 => "http/1.0",
+            Self::Http11 => "http/1.1",
+            Self::Http2 => "h2",
+        }
+    }
+}
+
+/// One end of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Text of the address; empty for a unix socket.
+    pub ip: String,
+    /// 0 for a unix socket.
+    pub port: u16,
+}
+
+impl Endpoint {
+    pub(crate) fn of(address: Option<std::net::SocketAddr>) -> Self {
+        match address {
+            Some(address) => {
+                let ip = match address.ip() {
+                    IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(IpAddr::V6(v6), IpAddr::V4),
+                    v4 => v4,
+                };
+                Self { ip: ip.to_string(), port: address.port() }
+            }
+            None => Self { ip: String::new(), port: 0 },
+        }
+    }
+}
+
+/// The facts of one connection that do not change once it is ready for requests.
+#[derive(Debug)]
+pub struct ConnectionInfo {
+    /// For correlation; below 2^53, never 0.
+    pub id: u64,
+    /// Which listener, counted from 0.
+    pub listener: u32,
+    /// The other end; after a PROXY header, the end that it names.
+    pub peer: Endpoint,
+    /// Our end.
+    pub local: Endpoint,
+    /// Whether `peer` comes from a PROXY header.
+    pub proxied: bool,
+    /// `None` on cleartext, and before the handshake ended.
+    pub tls: Option<TlsInfo>,
+    /// The settings in force: server, listener, server name.
+    pub settings: Arc<Settings>,
+    /// Most octets of an answer that wait for the peer.
+    pub(crate) answer_window: usize,
+    /// Requests go to a queue, which carries their events too.
+    pub(crate) queued: bool,
+}

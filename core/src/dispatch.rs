@@ -1,0 +1,214 @@
+//! How requests and their events get from a reactor to the program: at once (inline), or in one batch per turn of the reactor
+//! to workers and queues, which differ only in who drains. Whether there is room for one more is `admission.rs`.
+
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker};
+
+use tokio::time::Instant;
+
+use crate::config::{Dispatch, Handler, Hooks, Role};
+use crate::event::Event;
+use crate::exchange::{CancelHook, Exchange, Ready};
+use crate::queue::{Next, Queue};
+use crate::reactor::{Reactor, mark_worker_thread};
+use crate::reason::Reason;
+use crate::request::Request;
+
+/// A batch this long is handed over within the turn.
+const FULL: usize = 256;
+
+/// The program's side, as the reactors see it.
+pub(crate) enum Dispatcher {
+    Inline(Arc<dyn Handler>),
+    Workers { handler: Arc<dyn Handler>, queue: [Arc<Queue>; 1] },
+    Queues(Vec<Arc<Queue>>),
+}
+
+impl Dispatcher {
+    pub(crate) fn new(dispatch: &Dispatch) -> std::io::Result<Self> {
+        Ok(match dispatch {
+            Dispatch::Inline(handler) => Self::Inline(handler.clone()),
+            Dispatch::Workers(handler) => Self::Workers { handler: handler.clone(), queue: [Queue::new()?] },
+            Dispatch::Queues(queues) => Self::Queues(queues.clone()),
+        })
+    }
+
+    pub(crate) fn queues(&self) -> &[Arc<Queue>] {
+        match self {
+            Self::Inline(_) => &[],
+            Self::Workers { queue, .. } => queue,
+            Self::Queues(queues) => queues,
+        }
+    }
+
+    /// Whether the program drains the queues itself.
+    pub(crate) fn is_queued(&self) -> bool {
+        matches!(self, Self::Queues(_))
+    }
+}
+
+/// The events of one turn of a reactor, per queue.
+pub(crate) struct Turn {
+    batches: RefCell<Vec<Vec<Event>>>,
+    next: Cell<usize>,
+    filled: Cell<bool>,
+    flusher: RefCell<Option<Waker>>,
+}
+
+impl Turn {
+    pub(crate) fn new(queues: usize, first: usize) -> Self {
+        Self {
+            batches: RefCell::new((0..queues).map(|_| Vec::new()).collect()),
+            next: Cell::new(first),
+            filled: Cell::new(false),
+            flusher: RefCell::default(),
+        }
+    }
+
+    fn push(&self, shared: &crate::server::Shared, queue: usize, event: Event) {
+        let full = {
+            let mut batches = self.batches.borrow_mut();
+            batches[queue].push(event);
+            batches[queue].len() >= FULL
+        };
+        if full {
+            self.flush(shared);
+        } else if !self.filled.replace(true)
+            && let Some(flusher) = self.flusher.borrow_mut().take()
+        {
+            // Woken last, it runs behind the tasks that are ready now: their requests join the batch.
+            flusher.wake();
+        }
+    }
+
+    /// Ready once something waits to be flushed.
+    pub(crate) fn poll_filled(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.filled.get() {
+            return Poll::Ready(());
+        }
+        *self.flusher.borrow_mut() = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Hands over what the turn has gathered: one lock and at most one signal per queue.
+    pub(crate) fn flush(&self, shared: &crate::server::Shared) {
+        self.filled.set(false);
+        for (index, queue) in shared.dispatch.queues().iter().enumerate() {
+            let mut batch = std::mem::take(&mut self.batches.borrow_mut()[index]);
+            if !batch.is_empty() {
+                queue.append(batch.drain(..));
+                self.batches.borrow_mut()[index] = batch;
+            }
+        }
+    }
+}
+
+impl Reactor {
+    /// Hands a request to the program; `false` when there is no room for one more.
+    pub(crate) fn dispatch(&self, exchange: &Arc<Exchange>, spare: Vec<u8>) -> bool {
+        let load = &self.shared.load;
+        let link = &exchange.link;
+        let slot = match &self.shared.dispatch {
+            Dispatcher::Inline(_) => load.run(link),
+            _ => load.queue(link),
+        };
+        let Some(slot) = slot else { return false };
+        if link.running.load(Ordering::Relaxed) > exchange.connection.settings.max_handlers_per_connection as usize {
+            return false;
+        }
+        let request = Request::new(exchange.clone(), slot);
+        match &self.shared.dispatch {
+            Dispatcher::Inline(handler) => {
+                exchange.mark_delivered();
+                exchange.begin_dispatch(self.deadlines.now(), spare);
+                self.watch(|| call(handler, request));
+                exchange.end_dispatch();
+            }
+            dispatcher => {
+                exchange.begin_dispatch(self.deadlines.now(), spare);
+                exchange.end_dispatch();
+                let queue = self.turn.next.get() % dispatcher.queues().len();
+                self.turn.next.set(queue + 1);
+                exchange.queue.store(queue as u32, Ordering::Relaxed);
+                self.turn.push(&self.shared, queue, Event::Request(request));
+            }
+        }
+        true
+    }
+
+    /// Tells the program that armed readiness has come.
+    pub(crate) fn tell_ready(&self, exchange: &Arc<Exchange>, ready: Ready) {
+        match &self.shared.dispatch {
+            Dispatcher::Inline(_) => self.watch(|| {
+                let _ = catch_unwind(AssertUnwindSafe(|| exchange.run_ready_hook(ready)));
+            }),
+            _ => self.tell(exchange, Event::Ready(exchange.clone(), ready)),
+        }
+    }
+
+    /// Tells the program that its exchange was cancelled.
+    pub(crate) fn tell_cancelled(&self, exchange: &Arc<Exchange>, reason: Reason, hook: Option<CancelHook>) {
+        if let Some(hook) = hook {
+            self.watch(|| {
+                let _ = catch_unwind(AssertUnwindSafe(|| hook(reason)));
+            });
+        }
+        if self.shared.dispatch.is_queued() {
+            self.tell(exchange, Event::Cancelled(exchange.clone(), reason));
+        }
+    }
+
+    /// Tells the program that the exchange is over on the wire.
+    pub(crate) fn tell_done(&self, exchange: &Arc<Exchange>) {
+        if self.shared.dispatch.is_queued() {
+            self.tell(exchange, Event::Done(exchange.clone()));
+        }
+    }
+
+    fn tell(&self, exchange: &Exchange, event: Event) {
+        self.turn.push(&self.shared, exchange.queue.load(Ordering::Relaxed) as usize, event);
+    }
+
+    /// Runs the program's code on the reactor, and reports it when it held everybody else up (`inline_stall`).
+    fn watch(&self, code: impl FnOnce()) {
+        let Some(limit) = self.shared.settings.inline_stall else { return code() };
+        let before = Instant::now();
+        code();
+        let took = before.elapsed();
+        if took > limit {
+            self.tally.inline_stalled();
+            self.shared.log_stall(took);
+        }
+    }
+}
+
+fn call(handler: &Arc<dyn Handler>, request: Request) {
+    // A panic drops the request, which answers 500: the program's fault costs one exchange.
+    let _ = catch_unwind(AssertUnwindSafe(|| handler.handle(request)));
+}
+
+/// The body of a worker thread: takes one event at a time, since the next may block for long.
+pub(crate) fn work(handler: &Arc<dyn Handler>, queue: &Queue, hooks: &Hooks) {
+    mark_worker_thread();
+    if let Some(hook) = &hooks.thread {
+        hook(Role::Worker, true);
+    }
+    let mut events = Vec::with_capacity(1);
+    while queue.next_parked(&mut events, 1) != Next::Closed {
+        for event in events.drain(..) {
+            match event {
+                Event::Request(request) => call(handler, request),
+                Event::Ready(exchange, ready) => {
+                    let _ = catch_unwind(AssertUnwindSafe(|| exchange.run_ready_hook(ready)));
+                }
+                _ => {}
+            }
+        }
+    }
+    if let Some(hook) = &hooks.thread {
+        hook(Role::Worker, false);
+    }
+}

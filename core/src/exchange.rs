@@ -1,0 +1,489 @@
+//! One request and its answer, between the connection that carries it and the program that answers it. This file holds the
+//! shared state and the connection's side of it; the program's side is `request.rs`. No socket and no framing here.
+//!
+//! Content flows in through [`Content`], the answer out through [`Answer`]; both are bounded, and both sides only ever wait on
+//! the reactor's clocks or on their own time-out.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::task::Waker;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::connection::ConnectionInfo;
+use crate::deadline::{Moment, PhaseClock, PhaseLimits};
+use crate::http::head::Head;
+use crate::link::{Link, lock};
+use crate::reason::Reason;
+use crate::settings::Settings;
+
+/// Most content that waits in an exchange for a program that has begun to read.
+pub(crate) const CONTENT_WINDOW: usize = 64 * 1024;
+
+/// What an armed exchange became ready for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ready {
+    /// Content is readable, at its end, or will not come.
+    Content,
+    /// The answer has room, or can no longer be sent.
+    Room,
+}
+
+pub(crate) type CancelHook = Box<dyn FnOnce(Reason) + Send>;
+pub(crate) type ReadyHook = Arc<dyn Fn(Ready) + Send + Sync>;
+/// Field names and values, as the program gave them.
+pub(crate) type Fields = Vec<(Box<[u8]>, Box<[u8]>)>;
+
+/// One request and its answer, shared by connection and program. The program's owning handle is
+/// [`Request`](crate::request::Request); this is what outlives its release, for views and events.
+pub struct Exchange {
+    pub(crate) head: Head,
+    pub(crate) connection: Arc<ConnectionInfo>,
+    pub(crate) link: Arc<Link>,
+    /// The connection's own key for this exchange: what [`Link::touch`] carries.
+    pub(crate) key: u32,
+    /// HTTP/2 stream id; 0 on HTTP/1.
+    pub(crate) stream: u32,
+    /// Content that came complete with the request.
+    pub(crate) buffered: Option<Bytes>,
+    /// Which of the server's queues carries the events of this exchange.
+    pub(crate) queue: AtomicU32,
+    delivered: AtomicBool,
+    cancelled: AtomicU32,
+    tag: AtomicU64,
+    token: AtomicU64,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+pub(crate) struct State {
+    pub(crate) content: Content,
+    pub(crate) answer: Answer,
+    pub(crate) limits: Limits,
+    /// The settings behind `limits`, once a handler has moved one.
+    pub(crate) overridden: Option<Box<Settings>>,
+    pub(crate) handler_clock: PhaseClock,
+    pub(crate) content_clock: PhaseClock,
+    pub(crate) answer_clock: PhaseClock,
+    pub(crate) on_cancel: Option<CancelHook>,
+    pub(crate) cancel_hook_used: bool,
+    pub(crate) on_ready: Option<ReadyHook>,
+    pub(crate) ready_hook_used: bool,
+    ready_running: bool,
+    ready_again: [bool; 2],
+    /// The connection is inside the inline callback and will look by itself when it returns.
+    dispatching: bool,
+    /// Nothing more can be sent: the exchange is over on the wire.
+    pub(crate) over: bool,
+    /// How it ended, for the program's last event.
+    pub(crate) outcome: Option<Outcome>,
+    /// Threads that wait on `changed`.
+    pub(crate) sleepers: usize,
+}
+
+/// How an exchange ended on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Status code sent; 0 = no head was sent.
+    pub status: u16,
+    /// Content octets sent.
+    pub sent: u64,
+    /// [`Reason::Complete`], or what went wrong.
+    pub reason: Reason,
+}
+
+/// The limits that a handler may move for one live request (level Q).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) max_body_bytes: Option<u64>,
+    pub(crate) content: PhaseLimits,
+    pub(crate) handler: PhaseLimits,
+    pub(crate) answer: PhaseLimits,
+}
+
+impl Limits {
+    pub(crate) fn of(settings: &Settings) -> Self {
+        Self {
+            max_body_bytes: settings.max_body_bytes,
+            content: PhaseLimits {
+                idle: settings.body_idle_timeout,
+                rate: settings.min_body_rate,
+                grace: settings.min_rate_grace,
+                total: settings.body_timeout,
+            },
+            handler: PhaseLimits { total: settings.handler_timeout, ..PhaseLimits::default() },
+            answer: PhaseLimits {
+                idle: settings.write_idle_timeout,
+                rate: settings.min_write_rate,
+                grace: settings.min_rate_grace,
+                total: settings.response_timeout,
+            },
+        }
+    }
+}
+
+/// Content on its way from the peer to the program.
+#[derive(Default)]
+pub(crate) struct Content {
+    pub(crate) announced: Option<u64>,
+    pub(crate) received: u64,
+    pub(crate) chunks: VecDeque<Bytes>,
+    pub(crate) waiting: usize,
+    pub(crate) end: Option<ContentEnd>,
+    /// The program has begun to read: the connection may read ahead.
+    pub(crate) asked: bool,
+    /// The program waits for octets that are not here: the body clock runs.
+    pub(crate) wanted: bool,
+    pub(crate) armed: bool,
+    pub(crate) trailers: Fields,
+    pub(crate) waker: Option<Waker>,
+}
+
+/// How content ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ContentEnd {
+    Complete,
+    /// A limit struck, or the peer broke off; a cut message is never delivered as complete.
+    Failed(Reason),
+}
+
+/// The answer on its way from the program to the peer.
+#[derive(Default)]
+pub(crate) struct Answer {
+    pub(crate) stage: Stage,
+    pub(crate) informational: VecDeque<(u16, Fields)>,
+    /// Handed over and not yet taken by the connection.
+    pub(crate) head: Option<AnswerHead>,
+    pub(crate) chunks: VecDeque<Bytes>,
+    /// Octets in `chunks`, and those the connection took but the peer did not.
+    pub(crate) queued: usize,
+    pub(crate) announced: Option<u64>,
+    pub(crate) written: u64,
+    pub(crate) trailers: Fields,
+    pub(crate) armed: bool,
+    pub(crate) waker: Option<Waker>,
+    /// An empty buffer with capacity, lent by the connection for the next head.
+    pub(crate) spare: Vec<u8>,
+}
+
+/// How far the program's side of the answer is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Stage {
+    #[default]
+    Awaited,
+    /// Head handed over, content to come.
+    Begun,
+    /// All of it handed over.
+    Finished,
+    /// The program gave up: no status can be sent, or none shall.
+    Aborted,
+    /// The program failed before it answered: the library answers with this status.
+    Failed(Failure),
+}
+
+/// Why the library answers in the program's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The handler reported failure: 500.
+    Failed,
+    /// The handler refused (overload): 503 with Retry-After.
+    Refused,
+    /// The last handle went without an answer: 500.
+    Unanswered,
+}
+
+/// A response head in the form that the connection sends.
+pub(crate) enum AnswerHead {
+    /// Status line and the program's fields; framing, connection and date are the connection's to add. A small body stands
+    /// behind `fields_end` so that head and body leave in one send.
+    Http1 { status: u16, bytes: Vec<u8>, fields_end: usize, dated: bool },
+    /// Boxed: an HTTP/1 answer must not carry the weight.
+    Http2(Box<http::Response<()>>),
+}
+
+impl AnswerHead {
+    pub(crate) fn status(&self) -> u16 {
+        match self {
+            Self::Http1 { status, .. } => *status,
+            Self::Http2(response) => response.status().as_u16(),
+        }
+    }
+}
+
+impl Exchange {
+    pub(crate) fn new(
+        head: Head,
+        connection: Arc<ConnectionInfo>,
+        link: Arc<Link>,
+        place: (u32, u32),
+        buffered: Option<Bytes>,
+        limits: Limits,
+    ) -> Arc<Self> {
+        let mut content = Content { announced: head.content_length(), ..Content::default() };
+        if let Some(body) = &buffered {
+            content.received = body.len() as u64;
+            content.waiting = body.len();
+            content.end = Some(ContentEnd::Complete);
+            if !body.is_empty() {
+                content.chunks.push_back(body.clone());
+            }
+        }
+        Arc::new(Self {
+            head,
+            connection,
+            link,
+            key: place.0,
+            stream: place.1,
+            buffered,
+            queue: AtomicU32::new(0),
+            delivered: AtomicBool::new(false),
+            cancelled: AtomicU32::new(0),
+            tag: AtomicU64::new(0),
+            token: AtomicU64::new(0),
+            state: Mutex::new(State {
+                content,
+                answer: Answer::default(),
+                limits,
+                overridden: None,
+                handler_clock: PhaseClock::default(),
+                content_clock: PhaseClock::default(),
+                answer_clock: PhaseClock::default(),
+                on_cancel: None,
+                cancel_hook_used: false,
+                on_ready: None,
+                ready_hook_used: false,
+                ready_running: false,
+                ready_again: [false; 2],
+                dispatching: false,
+                over: false,
+                outcome: None,
+                sleepers: 0,
+            }),
+            changed: Condvar::new(),
+        })
+    }
+
+    /// The request's head.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// The facts of the connection that carries it.
+    pub fn connection(&self) -> &ConnectionInfo {
+        &self.connection
+    }
+
+    /// HTTP/2 stream id; 0 on HTTP/1.
+    pub fn stream(&self) -> u32 {
+        self.stream
+    }
+
+    /// Content that came complete with the request (`buffer_body_bytes`).
+    pub fn buffered(&self) -> Option<&Bytes> {
+        self.buffered.as_ref()
+    }
+
+    /// The program's own mark, carried by events; 0 at first.
+    pub fn tag(&self) -> u64 {
+        self.tag.load(Ordering::Relaxed)
+    }
+
+    /// Sets the program's own mark.
+    pub fn set_tag(&self, tag: u64) {
+        self.tag.store(tag, Ordering::Relaxed);
+    }
+
+    /// The name under which a binding knows this exchange (a C id); 0 at first.
+    pub fn token(&self) -> u64 {
+        self.token.load(Ordering::Relaxed)
+    }
+
+    /// Sets the name under which a binding knows this exchange.
+    pub fn set_token(&self, token: u64) {
+        self.token.store(token, Ordering::Relaxed);
+    }
+
+    /// Why the exchange was cancelled; `None` while it lives. One atomic load.
+    pub fn cancelled(&self) -> Option<Reason> {
+        Reason::from_id(self.cancelled.load(Ordering::Acquire))
+    }
+
+    /// How the exchange ended on the wire; `None` while it lives.
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.lock().outcome
+    }
+
+    /// Whether the program has been given the request.
+    pub(crate) fn is_delivered(&self) -> bool {
+        self.delivered.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn mark_delivered(&self) {
+        self.delivered.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// Blocks the calling thread until the connection changed something, at most for `timeout`.
+    pub(crate) fn wait<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        timeout: Option<Duration>,
+    ) -> MutexGuard<'a, State> {
+        state.sleepers += 1;
+        let mut state = match timeout {
+            None => self.changed.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner),
+            Some(timeout) => {
+                self.changed.wait_timeout(state, timeout).unwrap_or_else(std::sync::PoisonError::into_inner).0
+            }
+        };
+        state.sleepers -= 1;
+        state
+    }
+
+    /// The program did something: the connection is to look, unless it is about to anyway.
+    pub(crate) fn touch(&self, state: &State) {
+        if !state.dispatching && !state.over {
+            self.link.touch(self.key);
+        }
+    }
+
+    // ---- the connection's side ----
+
+    /// Before an inline callback: what the program does inside needs no wake-up.
+    pub(crate) fn begin_dispatch(&self, now: Moment, spare: Vec<u8>) {
+        let mut state = self.lock();
+        state.dispatching = true;
+        state.answer.spare = spare;
+        state.handler_clock.run(now);
+    }
+
+    /// After the callback returned: from here on the program's acts are announced through the link.
+    pub(crate) fn end_dispatch(&self) {
+        self.lock().dispatching = false;
+    }
+
+    /// Content octets arrived.
+    pub(crate) fn push_content(&self, state: &mut State, now: Moment, octets: Bytes) {
+        let length = octets.len();
+        let limits = state.limits.content;
+        state.content_clock.progress(now, length as u64, &limits);
+        if length == 0 {
+            return;
+        }
+        state.content.received += length as u64;
+        state.content.waiting += length;
+        state.content.chunks.push_back(octets);
+        state.content.wanted = false;
+        self.announce_content(state);
+    }
+
+    /// Content is complete, or will not come.
+    pub(crate) fn end_content(&self, state: &mut State, end: ContentEnd) {
+        if state.content.end.is_none() {
+            state.content.end = Some(end);
+            state.content.wanted = false;
+            self.announce_content(state);
+        }
+    }
+
+    fn announce_content(&self, state: &mut State) {
+        if state.sleepers > 0 {
+            self.changed.notify_all();
+        }
+        if let Some(waker) = state.content.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// The peer took `octets` of the answer's content.
+    pub(crate) fn release_room(&self, state: &mut State, octets: usize) {
+        state.answer.queued = state.answer.queued.saturating_sub(octets);
+        if state.sleepers > 0 {
+            self.changed.notify_all();
+        }
+        if let Some(waker) = state.answer.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// Which armed readiness is due now; each is disarmed by being reported.
+    pub(crate) fn take_ready(&self, state: &mut State, window: usize) -> [Option<Ready>; 2] {
+        let gone = state.over;
+        let content = &mut state.content;
+        let readable = content.waiting > 0 || content.end.is_some() || gone;
+        let first = (content.armed && readable).then(|| {
+            content.armed = false;
+            Ready::Content
+        });
+        let answer = &mut state.answer;
+        let room = answer.queued <= window / 2 || gone;
+        let second = (answer.armed && room).then(|| {
+            answer.armed = false;
+            Ready::Room
+        });
+        [first, second]
+    }
+
+    /// Raises the cancel signal once. Returns the hook that the caller runs outside the lock, on the reactor.
+    pub(crate) fn raise_cancel(&self, state: &mut State, reason: Reason) -> (bool, Option<CancelHook>) {
+        if self.cancelled.load(Ordering::Acquire) != 0 {
+            return (false, None);
+        }
+        self.cancelled.store(reason.id(), Ordering::Release);
+        self.wake_all(state);
+        (true, state.on_cancel.take())
+    }
+
+    /// The exchange is over on the wire: nothing more can be sent or received.
+    pub(crate) fn close(&self, state: &mut State, outcome: Outcome) {
+        state.over = true;
+        state.outcome = Some(outcome);
+        state.answer.chunks.clear();
+        state.answer.head = None;
+        state.answer.queued = 0;
+        if state.content.end.is_none() {
+            state.content.end = Some(ContentEnd::Failed(outcome.reason));
+        }
+        self.wake_all(state);
+    }
+
+    fn wake_all(&self, state: &mut State) {
+        if state.sleepers > 0 {
+            self.changed.notify_all();
+        }
+        for waker in [state.content.waker.take(), state.answer.waker.take()].into_iter().flatten() {
+            waker.wake();
+        }
+    }
+
+    /// Runs the program's readiness hook: never concurrently with itself, whoever calls.
+    pub(crate) fn run_ready_hook(&self, ready: Ready) {
+        let mut state = self.lock();
+        state.ready_again[ready as usize] = true;
+        if state.ready_running {
+            return;
+        }
+        state.ready_running = true;
+        while let Some(next) = [Ready::Content, Ready::Room].into_iter().find(|kind| state.ready_again[*kind as usize]) {
+            state.ready_again[next as usize] = false;
+            let hook = state.on_ready.clone();
+            drop(state);
+            if let Some(hook) = hook {
+                hook(next);
+            }
+            state = self.lock();
+        }
+        state.ready_running = false;
+    }
+}
+
+impl std::fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Exchange").field("stream", &self.stream).field("cancelled", &self.cancelled()).finish()
+    }
+}

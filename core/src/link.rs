@@ -1,0 +1,234 @@
+//! The way back to a reactor from any thread: one inbox per reactor, one link per connection. Nothing here knows HTTP.
+//!
+//! Only the first entry into an empty inbox wakes the reactor, so that a burst of answers costs one wake-up, never one each.
+
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+
+use crate::reactor::Reactor;
+use crate::reason::Reason;
+
+/// Locks; a panic elsewhere is counted and drains the server, it must not spread through a poisoned lock.
+pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What other threads hand to a reactor: links whose task has something to look at, and work of the reactor itself.
+pub(crate) struct Inbox {
+    state: Mutex<Letters>,
+    /// The moment of the reactor's last sweep (`deadline.rs`).
+    pub(crate) coarse_now: Arc<AtomicU64>,
+}
+
+#[derive(Default)]
+struct Letters {
+    links: Vec<Arc<Link>>,
+    jobs: Vec<Job>,
+    reader: Option<Waker>,
+    closed: bool,
+}
+
+/// Work that must run on the reactor's own thread.
+pub(crate) type Job = Box<dyn FnOnce(&Rc<Reactor>) + Send>;
+
+/// A batch out of an inbox.
+pub(crate) struct Delivery {
+    pub(crate) links: Vec<Arc<Link>>,
+    pub(crate) jobs: Vec<Job>,
+}
+
+impl Inbox {
+    pub(crate) fn new(coarse_now: Arc<AtomicU64>) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), coarse_now })
+    }
+
+    /// Runs `job` on the reactor; drops it if the reactor has ended.
+    pub(crate) fn run(&self, job: Job) {
+        let mut state = lock(&self.state);
+        if state.closed {
+            return;
+        }
+        state.jobs.push(job);
+        let reader = state.reader.take();
+        drop(state);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+
+    fn post(&self, link: Arc<Link>) {
+        let mut state = lock(&self.state);
+        if state.closed {
+            return;
+        }
+        state.links.push(link);
+        let reader = state.reader.take();
+        drop(state);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+
+    /// All that has come since the last time; pending while there is nothing.
+    pub(crate) fn poll(&self, reader: &Waker) -> Poll<Delivery> {
+        let mut state = lock(&self.state);
+        if state.links.is_empty() && state.jobs.is_empty() {
+            state.reader = Some(reader.clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(Delivery { links: std::mem::take(&mut state.links), jobs: std::mem::take(&mut state.jobs) })
+    }
+
+    /// Takes nothing more; what was left is dropped by the caller's thread.
+    pub(crate) fn close(&self) -> Delivery {
+        let mut state = lock(&self.state);
+        state.closed = true;
+        Delivery { links: std::mem::take(&mut state.links), jobs: std::mem::take(&mut state.jobs) }
+    }
+}
+
+/// What the server asks of a connection; the strongest so far counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Order {
+    /// Go on.
+    Serve,
+    /// Finish what is in flight, then close (`drain`).
+    Drain,
+    /// Close now: the connection makes room, or the server stops.
+    Close(Reason),
+}
+
+/// The part of a connection that other threads may touch.
+pub(crate) struct Link {
+    inbox: Arc<Inbox>,
+    posted: AtomicBool,
+    /// Streams whose program side did something since the connection looked last (HTTP/1: stream 0).
+    touched: Mutex<Vec<u32>>,
+    task: Mutex<Option<Waker>>,
+    order: AtomicU32,
+    /// Since when the connection is idle, for eviction of the longest idle; 0 = it is not.
+    pub(crate) idle_since: AtomicU64,
+    /// Callbacks of this connection that run, also those whose stream is gone (`max_handlers_per_connection`).
+    pub(crate) running: AtomicUsize,
+}
+
+const ORDER_DRAIN: u32 = 1;
+const ORDER_CLOSE: u32 = 2;
+
+impl Link {
+    pub(crate) fn new(inbox: Arc<Inbox>) -> Arc<Self> {
+        Arc::new(Self {
+            inbox,
+            posted: AtomicBool::new(false),
+            touched: Mutex::default(),
+            task: Mutex::default(),
+            order: AtomicU32::new(0),
+            idle_since: AtomicU64::new(0),
+            running: AtomicUsize::new(0),
+        })
+    }
+
+    /// The program did something to `stream`: its connection looks at it in the reactor's next turn.
+    pub(crate) fn touch(self: &Arc<Self>, stream: u32) {
+        lock(&self.touched).push(stream);
+        self.call();
+    }
+
+    /// Wakes the connection in the reactor's next turn.
+    pub(crate) fn call(self: &Arc<Self>) {
+        if !self.posted.swap(true, Ordering::AcqRel) {
+            self.inbox.post(self.clone());
+        }
+    }
+
+    /// Gives an order; a weaker one than before changes nothing.
+    pub(crate) fn order(self: &Arc<Self>, order: Order) {
+        let code = match order {
+            Order::Serve => return,
+            Order::Drain => ORDER_DRAIN,
+            Order::Close(reason) => ORDER_CLOSE + reason.id(),
+        };
+        // The first Close keeps its reason: a connection closes for one.
+        let _ = self.order.fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| {
+            (now < ORDER_CLOSE && now < code).then_some(code)
+        });
+        self.call();
+    }
+
+    /// The order in force.
+    pub(crate) fn current_order(&self) -> Order {
+        match self.order.load(Ordering::Acquire) {
+            0 => Order::Serve,
+            ORDER_DRAIN => Order::Drain,
+            code => Reason::from_id(code - ORDER_CLOSE).map_or(Order::Drain, Order::Close),
+        }
+    }
+
+    /// By the reactor, when the inbox is read: the connection's task is polled in this turn.
+    pub(crate) fn deliver(&self) {
+        self.posted.store(false, Ordering::Release);
+        if let Some(task) = &*lock(&self.task) {
+            task.wake_by_ref();
+        }
+    }
+
+    /// By the connection: its task.
+    pub(crate) fn attend(&self, task: &Waker) {
+        let mut known = lock(&self.task);
+        if !known.as_ref().is_some_and(|known| known.will_wake(task)) {
+            *known = Some(task.clone());
+        }
+    }
+
+    /// By the connection: moves the touched streams into `into`.
+    pub(crate) fn take_touched(&self, into: &mut Vec<u32>) {
+        into.append(&mut lock(&self.touched));
+    }
+
+    /// The moment of the reactor's last sweep.
+    pub(crate) fn coarse_now(&self) -> u64 {
+        self.inbox.coarse_now.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_first_letter_into_an_empty_inbox_wakes_the_reader() {
+        struct Count(AtomicUsize);
+        impl std::task::Wake for Count {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let count = Arc::new(Count(AtomicUsize::new(0)));
+        let inbox = Inbox::new(Arc::default());
+        assert!(inbox.poll(&count.clone().into()).is_pending());
+        let links: Vec<_> = (0..10).map(|_| Link::new(inbox.clone())).collect();
+        for link in &links {
+            link.touch(1);
+            link.touch(3);
+        }
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        let Poll::Ready(delivery) = inbox.poll(&count.into()) else { panic!("nothing delivered") };
+        assert_eq!(delivery.links.len(), 10);
+        let mut touched = Vec::new();
+        links[0].take_touched(&mut touched);
+        assert_eq!(touched, [1, 3]);
+    }
+
+    #[test]
+    fn the_first_close_keeps_its_reason_and_beats_a_drain() {
+        let link = Link::new(Inbox::new(Arc::default()));
+        link.order(Order::Drain);
+        assert_eq!(link.current_order(), Order::Drain);
+        link.order(Order::Close(Reason::AcceptLimit));
+        link.order(Order::Close(Reason::Drain));
+        link.order(Order::Drain);
+        assert_eq!(link.current_order(), Order::Close(Reason::AcceptLimit));
+    }
+}

@@ -1,0 +1,333 @@
+//! The completion queue: events cross from the reactors to the program in batches, with a descriptor that is readable while
+//! events wait. Workers, the C queue and Python all derive from it. What an event means is not known here.
+//!
+//! The descriptor is an eventfd, written when the queue turns non-empty and read empty under the same lock when it is drained,
+//! so level-triggered polling works at once and a burst costs one write.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use tokio::time::Instant;
+
+use crate::admission::Load;
+use crate::event::Event;
+use crate::link::lock;
+
+/// Most undelivered observation events (connection, request end, log) of one queue; what comes on top is lost and counted.
+const MAX_OBSERVATIONS: usize = 16 * 1024;
+
+/// What [`Queue::next`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// At least one event.
+    Events,
+    /// None: the time is over, or somebody called [`Queue::wake`].
+    Again,
+    /// The queue is closed and drained.
+    Closed,
+}
+
+/// A bounded stream of events from one server to the program. Any thread may push or take.
+#[derive(Debug)]
+pub struct Queue {
+    events: Mutex<Events>,
+    /// For consumers that need no descriptor: one of them per event, not all of them per burst.
+    parked: Condvar,
+    signal: OwnedFd,
+    woken: AtomicBool,
+    wakeups: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Events {
+    /// Requests, and what happened to them before anybody took them; may have to wait for a running slot.
+    requests: VecDeque<Event>,
+    /// All other events: never held up by requests that wait.
+    others: VecDeque<Event>,
+    observations: usize,
+    lost: u64,
+    /// Whose limits bound the requests; set when a server takes the queue.
+    load: Option<Arc<Load>>,
+    /// Consumers that wait on `parked`.
+    sleepers: usize,
+    /// Somebody waits through the descriptor, or may.
+    polled: bool,
+    /// The descriptor is readable.
+    signalled: bool,
+    /// `Shutdown` was pushed: the end comes when the queue is empty.
+    closing: bool,
+    closed: bool,
+}
+
+impl Queue {
+    /// An open queue without a server.
+    pub fn new() -> std::io::Result<Arc<Self>> {
+        Ok(Arc::new(Self {
+            events: Mutex::default(),
+            parked: Condvar::new(),
+            signal: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+            woken: AtomicBool::new(false),
+            wakeups: AtomicU64::new(0),
+        }))
+    }
+
+    /// Readable while events wait: poll it, never read or close it.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        let mut events = lock(&self.events);
+        if !events.polled {
+            events.polled = true;
+            if !(events.requests.is_empty() && events.others.is_empty()) {
+                self.signal(&mut events);
+            }
+        }
+        drop(events);
+        self.signal.as_fd()
+    }
+
+    /// How many events wait.
+    pub fn len(&self) -> usize {
+        let events = lock(&self.events);
+        events.requests.len() + events.others.len()
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How often the descriptor was made readable.
+    pub fn wakeups(&self) -> u64 {
+        self.wakeups.load(Ordering::Relaxed)
+    }
+
+    /// Ties the queue to the server that fills it; `false` if it has one already.
+    pub(crate) fn attach(self: &Arc<Self>, load: Arc<Load>) -> bool {
+        let mut events = lock(&self.events);
+        if events.load.is_some() {
+            return false;
+        }
+        load.feed(self);
+        events.load = Some(load);
+        true
+    }
+
+    /// A running slot is free again: requests that waited for one may be taken.
+    pub(crate) fn resume(&self) {
+        let mut events = lock(&self.events);
+        if !events.requests.is_empty() {
+            self.signal(&mut events);
+        }
+    }
+
+    /// Appends one event.
+    pub fn push(&self, event: Event) {
+        self.append(std::iter::once(event));
+    }
+
+    /// Appends a batch under one lock and signals at most once.
+    pub(crate) fn append(&self, batch: impl Iterator<Item = Event>) {
+        let mut refused = Vec::new();
+        let mut events = lock(&self.events);
+        for event in batch {
+            if events.closed || (events.closing && matches!(event, Event::Request(_))) {
+                refused.push(event);
+                continue;
+            }
+            let early = match &event {
+                Event::Request(_) => true,
+                // Behind its request, so that nothing about it is told first.
+                Event::Cancelled(exchange, _) | Event::Done(exchange) => !exchange.is_delivered(),
+                _ => false,
+            };
+            match &event {
+                Event::Connection(_) | Event::RequestEnd(_) | Event::Log(..) => {
+                    if events.observations >= MAX_OBSERVATIONS {
+                        events.lost += 1;
+                        continue;
+                    }
+                    events.observations += 1;
+                }
+                Event::Shutdown => events.closing = true,
+                _ => {}
+            }
+            if early { &mut events.requests } else { &mut events.others }.push_back(event);
+        }
+        if !(events.requests.is_empty() && events.others.is_empty()) {
+            self.signal(&mut events);
+        }
+        drop(events);
+        // Outside the lock: a refused request answers 503 as it is dropped.
+        for event in refused {
+            refuse(event);
+        }
+    }
+
+    fn signal(&self, events: &mut Events) {
+        let waiting = events.requests.len() + events.others.len();
+        if events.sleepers > 0 {
+            self.wakeups.fetch_add(1, Ordering::Relaxed);
+            if events.closed || events.closing {
+                self.parked.notify_all();
+            } else {
+                (0..waiting.min(events.sleepers)).for_each(|_| self.parked.notify_one());
+            }
+        }
+        if events.polled && !events.signalled {
+            events.signalled = true;
+            self.wakeups.fetch_add(1, Ordering::Relaxed);
+            let _ = rustix::io::write(&self.signal, &1u64.to_ne_bytes());
+        }
+    }
+
+    /// Takes up to `max` events, waiting as long as `patience` says (`None` = for ever).
+    pub fn next(&self, into: &mut Vec<Event>, max: usize, patience: Option<Duration>) -> Next {
+        let until = patience.map(|patience| Instant::now() + patience);
+        // The descriptor must be live before the first look: what comes after it signals.
+        let _ = self.descriptor();
+        loop {
+            match self.take(into, max) {
+                Next::Again => {}
+                found => return found,
+            }
+            if self.woken.swap(false, Ordering::AcqRel) {
+                self.clear_if_empty();
+                return Next::Again;
+            }
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                return Next::Again;
+            }
+            let timeout = left.map(|left| Timespec {
+                tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: i64::from(left.subsec_nanos()),
+            });
+            // An interrupted wait looks again: a signal handler may have called `wake`.
+            let _ = poll(&mut [PollFd::new(&self.signal, PollFlags::IN)], timeout.as_ref());
+        }
+    }
+
+    /// As [`Queue::next`], for ever, without the descriptor: for a pool in which one consumer per event is to wake.
+    pub fn next_parked(&self, into: &mut Vec<Event>, max: usize) -> Next {
+        let mut events = lock(&self.events);
+        loop {
+            match self.take_locked(&mut events, into, max) {
+                Next::Again => {}
+                found => return found,
+            }
+            events.sleepers += 1;
+            events = self.parked.wait(events).unwrap_or_else(PoisonError::into_inner);
+            events.sleepers -= 1;
+        }
+    }
+
+    fn take(&self, into: &mut Vec<Event>, max: usize) -> Next {
+        self.take_locked(&mut lock(&self.events), into, max)
+    }
+
+    fn take_locked(&self, events: &mut Events, into: &mut Vec<Event>, max: usize) -> Next {
+        if events.closed {
+            return Next::Closed;
+        }
+        let before = into.len();
+        while into.len() - before < max {
+            if matches!(events.others.front(), Some(Event::Shutdown)) && !events.requests.is_empty() {
+                if !take_request(events, into) {
+                    break;
+                }
+                continue;
+            }
+            match events.others.pop_front() {
+                Some(Event::Shutdown) => {
+                    // The descriptor stays readable: every consumer finds the end.
+                    events.closed = true;
+                    self.signal(events);
+                    into.push(Event::Shutdown);
+                    return Next::Events;
+                }
+                Some(event) => {
+                    if let Event::Connection(_) | Event::RequestEnd(_) | Event::Log(..) = &event {
+                        events.observations -= 1;
+                    }
+                    into.push(event);
+                }
+                None if take_request(events, into) => {}
+                None => break,
+            }
+        }
+        // Requests that wait for a running slot do not keep the descriptor readable: `resume` signals again.
+        if events.others.is_empty() && (events.requests.is_empty() || into.len() - before < max) {
+            self.clear(events);
+        }
+        if into.len() > before { Next::Events } else { Next::Again }
+    }
+
+    fn clear(&self, events: &mut Events) {
+        if events.signalled && !self.woken.load(Ordering::Acquire) {
+            events.signalled = false;
+            let _ = rustix::io::read(&self.signal, &mut [0u8; 8]);
+        }
+    }
+
+    fn clear_if_empty(&self) {
+        let mut events = lock(&self.events);
+        if events.others.is_empty() && events.requests.is_empty() && !events.closed {
+            events.signalled = true;
+            self.clear(&mut events);
+        }
+    }
+
+    /// Lets one `next` return [`Next::Again`]; remembered until then. Async-signal-safe: an atomic store and one write.
+    pub fn wake(&self) {
+        self.woken.store(true, Ordering::Release);
+        let _ = rustix::io::write(&self.signal, &1u64.to_ne_bytes());
+    }
+
+    /// Observation events that were lost for want of room.
+    pub fn lost(&self) -> u64 {
+        lock(&self.events).lost
+    }
+
+    /// Closes the queue without its consumer: what waits is dropped, requests get 503.
+    pub fn abandon(&self) {
+        let mut events = lock(&self.events);
+        events.closed = true;
+        let waiting = std::mem::take(&mut events.requests);
+        let others = std::mem::take(&mut events.others);
+        self.signal(&mut events);
+        drop(events);
+        drop(others);
+        for event in waiting {
+            refuse(event);
+        }
+    }
+}
+
+/// Moves one event about requests; `false` when none may go now.
+fn take_request(events: &mut Events, into: &mut Vec<Event>) -> bool {
+    match events.requests.pop_front() {
+        Some(Event::Request(mut request)) => {
+            if !request.slot_mut().start() {
+                events.requests.push_front(Event::Request(request));
+                return false;
+            }
+            request.exchange().mark_delivered();
+            into.push(Event::Request(request));
+            true
+        }
+        Some(event) => {
+            into.push(event);
+            true
+        }
+        None => false,
+    }
+}
+
+fn refuse(event: Event) {
+    if let Event::Request(request) = event {
+        request.fail(crate::exchange::Failure::Refused);
+    }
+}

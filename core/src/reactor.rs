@@ -1,0 +1,177 @@
+//! One reactor: a thread with a current-thread runtime, its connections, its clock, its buffers and its numbers. A connection
+//! lives on one reactor for ever. What connections do is `connection.rs`; where sockets come from is `listener.rs`.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::SystemTime;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+use crate::buffer::Pool;
+use crate::counters::Tally;
+use crate::deadline::{Deadlines, STEP};
+use crate::dispatch::Turn;
+use crate::http::date::DateCache;
+use crate::link::Inbox;
+use crate::server::Shared;
+
+thread_local! {
+    static ON_REACTOR: Cell<bool> = const { Cell::new(false) };
+    static ON_WORKER: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the calling thread runs connections: what blocks here blocks every peer.
+pub fn is_reactor_thread() -> bool {
+    ON_REACTOR.get()
+}
+
+/// Whether the calling thread is one of ours: it cannot wait for itself to end.
+pub fn is_library_thread() -> bool {
+    ON_REACTOR.get() || ON_WORKER.get()
+}
+
+pub(crate) fn mark_reactor_thread() {
+    ON_REACTOR.set(true);
+}
+
+pub(crate) fn mark_worker_thread() {
+    ON_WORKER.set(true);
+}
+
+/// What the connections of one reactor share.
+pub(crate) struct Reactor {
+    pub(crate) index: usize,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) deadlines: Rc<Deadlines>,
+    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) tally: Arc<Tally>,
+    pub(crate) buffers: Pool,
+    pub(crate) turn: Turn,
+    date: RefCell<DateCache>,
+    date_due: Cell<Option<Instant>>,
+    /// Somebody has to sweep, or to look whether the end has come.
+    changed: Notify,
+}
+
+impl Reactor {
+    pub(crate) fn new(index: usize, shared: Arc<Shared>, inbox: Arc<Inbox>, deadlines: Rc<Deadlines>) -> Rc<Self> {
+        Rc::new(Self {
+            index,
+            deadlines,
+            inbox,
+            tally: shared.tallies[index].clone(),
+            buffers: Pool::default(),
+            turn: Turn::new(shared.dispatch.queues().len(), index),
+            date: RefCell::default(),
+            date_due: Cell::new(None),
+            changed: Notify::new(),
+            shared,
+        })
+    }
+
+    /// Runs a connection's task. A panic is ours: it is counted with the connection (`internal`) and drains the server.
+    pub(crate) fn spawn(self: &Rc<Self>, task: impl Future<Output = ()> + 'static) {
+        if self.deadlines.live() == 0 {
+            self.deadlines.resume();
+        }
+        self.changed.notify_one();
+        let shared = self.shared.clone();
+        tokio::task::spawn_local(async move {
+            if let Err(panic) = Caught(Box::pin(task)).await {
+                shared.poison(&panic_text(&*panic));
+            }
+        });
+    }
+
+    /// A connection has ended, or the server drains.
+    pub(crate) fn changed(&self) {
+        self.changed.notify_one();
+    }
+
+    /// The date field's value of this second.
+    pub(crate) fn date<R>(&self, with: impl FnOnce(&[u8]) -> R) -> R {
+        let mut cache = self.date.borrow_mut();
+        let now = Instant::now();
+        if self.date_due.get().is_none_or(|due| now >= due) {
+            let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            cache.set(unix.as_secs());
+            let rest = std::time::Duration::from_secs(1).saturating_sub(std::time::Duration::from_nanos(unix.subsec_nanos().into()));
+            self.date_due.set(Some(now + rest));
+        }
+        with(cache.get())
+    }
+
+    /// Serves until the server drains and the last connection is gone.
+    pub(crate) async fn run(self: &Rc<Self>) {
+        let inbox = tokio::task::spawn_local(read_inbox(self.clone()));
+        let flusher = tokio::task::spawn_local(flush_turns(self.clone()));
+        loop {
+            if self.deadlines.live() == 0 {
+                if self.shared.is_draining() {
+                    break;
+                }
+                // No connection, no tick: an idle host is not woken ten times a second.
+                self.changed.notified().await;
+                self.deadlines.resume();
+                continue;
+            }
+            sleep_until(Instant::now() + STEP).await;
+            // Sockets that became ready while the reactor was held up are served before anybody's deadline is judged.
+            tokio::task::yield_now().await;
+            self.deadlines.sweep();
+        }
+        inbox.abort();
+        flusher.abort();
+        self.turn.flush(&self.shared);
+        let rest = self.inbox.close();
+        for job in rest.jobs {
+            job(self);
+        }
+    }
+}
+
+async fn read_inbox(reactor: Rc<Reactor>) {
+    loop {
+        let delivery = poll_fn(|cx| reactor.inbox.poll(cx.waker())).await;
+        for job in delivery.jobs {
+            job(&reactor);
+        }
+        for link in delivery.links {
+            link.deliver();
+        }
+    }
+}
+
+async fn flush_turns(reactor: Rc<Reactor>) {
+    loop {
+        poll_fn(|cx| reactor.turn.poll_filled(cx)).await;
+        reactor.turn.flush(&reactor.shared);
+    }
+}
+
+/// A future whose panic is a value.
+struct Caught<F>(Pin<Box<F>>);
+
+impl<F: Future> Future for Caught<F> {
+    type Output = Result<F::Output, Box<dyn Any + Send>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(cx))) {
+            Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
+            Ok(Poll::Pending) => Poll::Pending,
+            Err(panic) => Poll::Ready(Err(panic)),
+        }
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without a text".to_owned())
+}

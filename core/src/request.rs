@@ -1,0 +1,634 @@
+//! The program's handle on one request: look at it, read its content, answer it, watch it die. Any thread, at any time; the
+//! network may end the exchange at any moment, and every call then says so. What the connection does with it is `exchange.rs`.
+//!
+//! Dropping a [`Request`] releases it: unanswered it becomes a 500, begun but unfinished it is aborted, and its running-handler
+//! slot is free again.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use crate::admission::RunningSlot;
+use crate::deadline::PhaseLimits;
+use crate::error::ErrorKind;
+use crate::exchange::{AnswerHead, ContentEnd, Exchange, Failure, Fields, Limits, Ready, Stage, State};
+use crate::http::fields::check_fields;
+use crate::http::h1::encode;
+use crate::http::head::Version;
+use crate::reason::Reason;
+use crate::settings::{Level, Overrides};
+
+/// Bodies up to this many octets are copied behind the head, so that both leave in one send.
+const INLINE_BODY: usize = 16 * 1024;
+
+/// Why a call on a request failed. Nothing changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// An argument is out of range, malformed, or holds a forbidden octet.
+    Value(String),
+    /// The key is no setting, or none that a request may move.
+    Option(String),
+    /// Not now: a second answer, a write before begin or after finish, a second reader.
+    State(&'static str),
+    /// The exchange is over; the reason says why.
+    Cancelled(Reason),
+    /// The content is larger than `max_body_bytes`.
+    TooLarge,
+    /// The caller's own time-out passed.
+    TimedOut,
+    /// This call would block the reactor thread that it waits for.
+    Deadlock,
+}
+
+impl std::fmt::Display for RequestError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Value(text) | Self::Option(text) => f.write_str(text),
+            Self::State(text) => f.write_str(text),
+            Self::Cancelled(reason) => write!(f, "the exchange is over: {reason}"),
+            Self::TooLarge => f.write_str("the content is larger than max_body_bytes"),
+            Self::TimedOut => f.write_str("timed out"),
+            Self::Deadlock => f.write_str("would block the reactor thread"),
+        }
+    }
+}
+
+impl std::error::Error for RequestError {}
+
+/// What a read found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// This many octets, at least one.
+    Octets(usize),
+    /// The content is complete.
+    End,
+    /// Nothing now.
+    Again,
+}
+
+/// How long a call may block: `None` = for ever, zero = not at all.
+pub type Patience = Option<Duration>;
+
+/// Content of a one-shot answer.
+#[derive(Debug)]
+pub enum Body<'a> {
+    /// Copied before the call returns.
+    Copied(&'a [u8]),
+    /// Handed over without a copy.
+    Owned(Bytes),
+}
+
+impl Body<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Self::Copied(octets) => octets.len(),
+            Self::Owned(octets) => octets.len(),
+        }
+    }
+}
+
+/// The program's owning handle on one request.
+#[derive(Debug)]
+pub struct Request {
+    exchange: Arc<Exchange>,
+    slot: RunningSlot,
+}
+
+impl Request {
+    pub(crate) fn new(exchange: Arc<Exchange>, slot: RunningSlot) -> Self {
+        Self { exchange, slot }
+    }
+
+    /// The shared part, which outlives the release of this handle.
+    pub fn exchange(&self) -> &Arc<Exchange> {
+        &self.exchange
+    }
+
+    pub(crate) fn slot_mut(&mut self) -> &mut RunningSlot {
+        &mut self.slot
+    }
+
+    /// `Ok` while the exchange lives; the reason once cancel was raised. After [`Reason::PeerClosed`] an answer may still go out.
+    pub fn cancelled(&self) -> Option<Reason> {
+        self.exchange.cancelled()
+    }
+
+    /// Calls `hook` when the exchange is cancelled: on the reactor, or before return if it is cancelled already. Once per
+    /// request; with a queue the event comes there instead.
+    pub fn on_cancel(&self, hook: Box<dyn FnOnce(Reason) + Send>) -> Result<(), RequestError> {
+        let mut state = self.exchange.lock();
+        if state.cancel_hook_used || self.exchange.connection.queued {
+            return Err(RequestError::State("a cancel hook is set already, or a queue carries the event"));
+        }
+        state.cancel_hook_used = true;
+        match self.exchange.cancelled() {
+            Some(reason) => {
+                drop(state);
+                hook(reason);
+            }
+            // An exchange that ended well is never cancelled: the hook is dropped, which tells its owner.
+            None if state.over => drop(state),
+            None => state.on_cancel = Some(hook),
+        }
+        Ok(())
+    }
+
+    /// Calls `hook` for armed readiness: on the reactor (inline) or a worker. Once per request.
+    pub fn on_ready(&self, hook: Arc<dyn Fn(Ready) + Send + Sync>) -> Result<(), RequestError> {
+        let mut state = self.exchange.lock();
+        if state.ready_hook_used || self.exchange.connection.queued {
+            return Err(RequestError::State("a readiness hook is set already, or a queue carries the event"));
+        }
+        state.ready_hook_used = true;
+        state.on_ready = Some(hook);
+        Ok(())
+    }
+
+    /// Moves a level-Q limit of this request; counted on the phase's own clock, from its start.
+    pub fn set_limit(&self, key: &str, value: i64) -> Result<(), RequestError> {
+        self.override_limits(|overrides| overrides.set(key, value))
+    }
+
+    /// As [`Request::set_limit`], from the text form.
+    pub fn set_limit_text(&self, key: &str, text: &str) -> Result<(), RequestError> {
+        self.override_limits(|overrides| overrides.set_text(key, text))
+    }
+
+    fn override_limits(
+        &self,
+        set: impl FnOnce(&mut Overrides) -> Result<(), crate::error::Error>,
+    ) -> Result<(), RequestError> {
+        let mut overrides = Overrides::new(Level::Request);
+        set(&mut overrides).map_err(|error| match error.kind() {
+            ErrorKind::Option => RequestError::Option(error.to_string()),
+            _ => RequestError::Value(error.to_string()),
+        })?;
+        let mut state = self.exchange.lock();
+        if state.over {
+            return Err(self.gone());
+        }
+        let settings = overrides.over(state.overridden.as_deref().unwrap_or(&self.exchange.connection.settings));
+        state.limits = Limits::of(&settings);
+        state.overridden = Some(Box::new(settings));
+        self.exchange.touch(&state);
+        Ok(())
+    }
+
+    /// Time left on the clock that `key` (a time-out of level Q) bounds; `None` = off.
+    pub fn remaining(&self, key: &str) -> Result<Option<Duration>, RequestError> {
+        let state = self.exchange.lock();
+        let now = self.exchange.link.coarse_now();
+        let (clock, limits, total) = match key {
+            "handler_timeout" => (&state.handler_clock, &state.limits.handler, true),
+            "body_timeout" => (&state.content_clock, &state.limits.content, true),
+            "body_idle_timeout" => (&state.content_clock, &state.limits.content, false),
+            "response_timeout" => (&state.answer_clock, &state.limits.answer, true),
+            "write_idle_timeout" => (&state.answer_clock, &state.limits.answer, false),
+            _ => return Err(RequestError::Option(format!("{key:?} is not a time-out that a request may move"))),
+        };
+        if total {
+            return Ok(limits.total.map(|total| total.saturating_sub(clock.spent(now))));
+        }
+        let alone = PhaseLimits { idle: limits.idle, ..PhaseLimits::default() };
+        Ok(match clock.due(&alone) {
+            Some((due, _)) => Some(Duration::from_micros(due.saturating_sub(now))),
+            None => limits.idle,
+        })
+    }
+
+    fn gone(&self) -> RequestError {
+        RequestError::Cancelled(self.cancelled().unwrap_or(Reason::Complete))
+    }
+
+    // ---- content ----
+
+    /// Copies content into `buffer`, waiting as long as `patience` says.
+    pub fn read(&self, buffer: &mut [u8], patience: Patience) -> Result<Read, RequestError> {
+        let mut state = self.await_content(patience)?;
+        let content = &mut state.content;
+        let Some(front) = content.chunks.front_mut() else { return Ok(idle_read(&state)) };
+        let length = front.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&front[..length]);
+        self.consumed(&mut state, length);
+        Ok(Read::Octets(length))
+    }
+
+    /// The next chunk without a copy, waiting as long as `patience` says; `None` at the end. `Err(TimedOut)` when nothing came.
+    pub fn read_chunk(&self, patience: Patience) -> Result<Option<Bytes>, RequestError> {
+        let mut state = self.await_content(patience)?;
+        let Some(front) = state.content.chunks.front().cloned() else {
+            return match idle_read(&state) {
+                Read::End => Ok(None),
+                _ => Err(RequestError::TimedOut),
+            };
+        };
+        self.consumed(&mut state, front.len());
+        Ok(Some(front))
+    }
+
+    fn await_content(&self, patience: Patience) -> Result<std::sync::MutexGuard<'_, State>, RequestError> {
+        let blocking = patience != Some(Duration::ZERO);
+        if blocking && crate::reactor::is_reactor_thread() {
+            return Err(RequestError::Deadlock);
+        }
+        let until = patience.filter(|_| blocking).map(|patience| Instant::now() + patience);
+        let mut state = self.exchange.lock();
+        loop {
+            if self.content_state(&mut state)? || !blocking {
+                return Ok(state);
+            }
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                return Err(RequestError::TimedOut);
+            }
+            state = self.exchange.wait(state, left);
+        }
+    }
+
+    /// Whether there is content or its end; otherwise asks the connection for more.
+    fn content_state(&self, state: &mut State) -> Result<bool, RequestError> {
+        if state.content.waiting > 0 {
+            return Ok(true);
+        }
+        match state.content.end {
+            Some(ContentEnd::Complete) => return Ok(true),
+            Some(ContentEnd::Failed(Reason::BodySize)) if !state.over && self.cancelled().is_none() => {
+                return Err(RequestError::TooLarge);
+            }
+            Some(ContentEnd::Failed(reason)) => {
+                return Err(RequestError::Cancelled(self.cancelled().unwrap_or(reason)));
+            }
+            None => {}
+        }
+        if let (Some(announced), Some(cap)) = (state.content.announced, state.limits.max_body_bytes)
+            && announced > cap
+        {
+            // The typed error goes to this read; the connection sends the 413 and raises the cancel signal.
+            state.content.end = Some(ContentEnd::Failed(Reason::BodySize));
+            self.exchange.touch(state);
+            return Err(RequestError::TooLarge);
+        }
+        state.content.asked = true;
+        if !state.content.wanted {
+            state.content.wanted = true;
+            self.exchange.touch(state);
+        }
+        Ok(false)
+    }
+
+    fn consumed(&self, state: &mut State, mut octets: usize) {
+        let content = &mut state.content;
+        content.waiting -= octets;
+        while let Some(front) = content.chunks.front_mut() {
+            if front.len() > octets {
+                drop(front.split_to(octets));
+                break;
+            }
+            octets -= front.len();
+            content.chunks.pop_front();
+        }
+        if content.end.is_none() {
+            // Room for more: HTTP/2 returns window to the peer, HTTP/1 reads on.
+            self.exchange.touch(state);
+        }
+    }
+
+    /// The content that is here now, without consuming it; empty when there is none. Asks for more then.
+    pub fn peek(&self) -> Result<(Bytes, Read), RequestError> {
+        let mut state = self.exchange.lock();
+        self.content_state(&mut state)?;
+        Ok(match state.content.chunks.front() {
+            Some(front) => (front.clone(), Read::Octets(front.len())),
+            None => (Bytes::new(), idle_read(&state)),
+        })
+    }
+
+    /// Drops the first `octets` of what [`Request::peek`] showed.
+    pub fn consume(&self, octets: usize) -> Result<(), RequestError> {
+        let mut state = self.exchange.lock();
+        if octets > state.content.waiting {
+            return Err(RequestError::Value(format!(
+                "cannot consume {octets} octets: {} are there",
+                state.content.waiting
+            )));
+        }
+        self.consumed(&mut state, octets);
+        Ok(())
+    }
+
+    /// One readiness call, or event, when content is readable, at its end, or will not come.
+    pub fn arm_content(&self) -> Result<(), RequestError> {
+        let mut state = self.exchange.lock();
+        self.can_arm(&state)?;
+        if state.content.waiting == 0 && state.content.end.is_none() {
+            state.content.asked = true;
+            state.content.wanted = true;
+        }
+        state.content.armed = true;
+        self.exchange.link.touch(self.exchange.key);
+        Ok(())
+    }
+
+    /// One readiness call, or event, when the answer has room or can no longer be sent.
+    pub fn arm_room(&self) -> Result<(), RequestError> {
+        let mut state = self.exchange.lock();
+        self.can_arm(&state)?;
+        if state.answer.stage != Stage::Begun {
+            return Err(RequestError::State("nothing to write: begin the response first"));
+        }
+        state.answer.armed = true;
+        self.exchange.link.touch(self.exchange.key);
+        Ok(())
+    }
+
+    fn can_arm(&self, state: &State) -> Result<(), RequestError> {
+        if state.over {
+            return Err(self.gone());
+        }
+        if !self.exchange.connection.queued && !state.ready_hook_used {
+            return Err(RequestError::State("neither a queue nor a readiness hook would hear of it"));
+        }
+        Ok(())
+    }
+
+    /// Asynchronous form of [`Request::read_chunk`], for futures that may run on any executor.
+    pub fn poll_content(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, RequestError>> {
+        let mut state = self.exchange.lock();
+        if !self.content_state(&mut state)? {
+            state.content.waker = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        let Some(front) = state.content.chunks.front().cloned() else { return Poll::Ready(Ok(None)) };
+        self.consumed(&mut state, front.len());
+        Poll::Ready(Ok(Some(front)))
+    }
+
+    /// Trailer fields; only after the end of the content.
+    pub fn trailers(&self) -> Result<Fields, RequestError> {
+        let state = self.exchange.lock();
+        if state.content.end != Some(ContentEnd::Complete) || state.content.waiting > 0 {
+            return Err(RequestError::State("the content has not been read to its end"));
+        }
+        Ok(state.content.trailers.clone())
+    }
+
+    // ---- answer ----
+
+    /// Answers in one piece.
+    pub fn respond<'f>(
+        &self,
+        status: u16,
+        fields: impl Iterator<Item = (&'f [u8], &'f [u8])> + Clone,
+        body: Body<'_>,
+    ) -> Result<(), RequestError> {
+        check_status(status)?;
+        check_fields(fields.clone()).map_err(|error| RequestError::Value(error.to_string()))?;
+        let length = body.len();
+        let mut state = self.awaited()?;
+        let mut head = self.head(&mut state, status, fields);
+        match (&mut head, body) {
+            (AnswerHead::Http1 { bytes, .. }, Body::Copied(octets)) if length <= INLINE_BODY => {
+                bytes.extend_from_slice(octets);
+            }
+            (_, Body::Copied(octets)) => push_chunk(&mut state, Bytes::copy_from_slice(octets)),
+            (_, Body::Owned(octets)) => push_chunk(&mut state, octets),
+        }
+        state.answer.announced = Some(length as u64);
+        state.answer.written = length as u64;
+        state.answer.head = Some(head);
+        state.answer.stage = Stage::Finished;
+        self.exchange.touch(&state);
+        Ok(())
+    }
+
+    /// Sends an informational response (102..=199) before the answer.
+    pub fn inform<'f>(
+        &self,
+        status: u16,
+        fields: impl Iterator<Item = (&'f [u8], &'f [u8])> + Clone,
+    ) -> Result<(), RequestError> {
+        if !(102..=199).contains(&status) {
+            return Err(RequestError::Value(format!("status code {status} is not informational: 102 to 199")));
+        }
+        check_fields(fields.clone()).map_err(|error| RequestError::Value(error.to_string()))?;
+        let mut state = self.awaited()?;
+        if self.exchange.head.version() == Version::Http10 {
+            // RFC 9110 15.2: a server must not send a 1xx response to an HTTP/1.0 client.
+            return Ok(());
+        }
+        state.answer.informational.push_back((status, owned(fields)));
+        self.exchange.touch(&state);
+        Ok(())
+    }
+
+    /// Begins a streamed answer; `length` is announced and then enforced.
+    pub fn begin<'f>(
+        &self,
+        status: u16,
+        fields: impl Iterator<Item = (&'f [u8], &'f [u8])> + Clone,
+        length: Option<u64>,
+    ) -> Result<(), RequestError> {
+        check_status(status)?;
+        check_fields(fields.clone()).map_err(|error| RequestError::Value(error.to_string()))?;
+        let mut state = self.awaited()?;
+        let head = self.head(&mut state, status, fields);
+        state.answer.announced = length;
+        state.answer.head = Some(head);
+        state.answer.stage = Stage::Begun;
+        self.exchange.touch(&state);
+        Ok(())
+    }
+
+    /// Writes content; takes what there is room for, waiting for room as long as `patience` says. Zero = no room now.
+    pub fn write(&self, octets: &[u8], patience: Patience) -> Result<usize, RequestError> {
+        let blocking = patience != Some(Duration::ZERO);
+        if blocking && crate::reactor::is_reactor_thread() {
+            return Err(RequestError::Deadlock);
+        }
+        let until = patience.filter(|_| blocking).map(|patience| Instant::now() + patience);
+        let mut state = self.exchange.lock();
+        loop {
+            self.writable(&state, octets.len() as u64)?;
+            let room = self.room(&state).min(octets.len());
+            if room > 0 || octets.is_empty() {
+                self.append(&mut state, Bytes::copy_from_slice(&octets[..room]));
+                return Ok(room);
+            }
+            if !blocking {
+                return Ok(0);
+            }
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                return Err(RequestError::TimedOut);
+            }
+            state = self.exchange.wait(state, left);
+        }
+    }
+
+    /// Asynchronous write of a whole chunk: pending while there is no room at all.
+    pub fn poll_write(&self, cx: &mut Context<'_>, octets: &Bytes) -> Poll<Result<(), RequestError>> {
+        let mut state = self.exchange.lock();
+        self.writable(&state, octets.len() as u64)?;
+        if self.room(&state) == 0 && !octets.is_empty() {
+            state.answer.waker = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        self.append(&mut state, octets.clone());
+        Poll::Ready(Ok(()))
+    }
+
+    fn writable(&self, state: &State, octets: u64) -> Result<(), RequestError> {
+        match state.answer.stage {
+            _ if state.over => return Err(self.gone()),
+            Stage::Begun => {}
+            Stage::Awaited => return Err(RequestError::State("write before begin")),
+            _ => return Err(RequestError::State("write after the end of the answer")),
+        }
+        match state.answer.announced {
+            Some(announced) if octets > announced - state.answer.written => Err(RequestError::Value(format!(
+                "the announced content length is {announced}: {octets} octets more than the {} written go over it",
+                state.answer.written
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    fn room(&self, state: &State) -> usize {
+        self.exchange.connection.answer_window.saturating_sub(state.answer.queued)
+    }
+
+    fn append(&self, state: &mut State, octets: Bytes) {
+        state.answer.written += octets.len() as u64;
+        push_chunk(state, octets);
+        self.exchange.touch(state);
+    }
+
+    /// Ends a streamed answer. Short of the announced length the exchange is aborted.
+    pub fn finish<'f>(
+        &self,
+        trailers: impl Iterator<Item = (&'f [u8], &'f [u8])> + Clone,
+    ) -> Result<(), RequestError> {
+        check_fields(trailers.clone()).map_err(|error| RequestError::Value(error.to_string()))?;
+        let mut state = self.exchange.lock();
+        self.writable(&state, 0)?;
+        let short = state.answer.announced.is_some_and(|announced| announced != state.answer.written)
+            && !self.exchange.head.is_head();
+        state.answer.stage = if short { Stage::Aborted } else { Stage::Finished };
+        state.answer.trailers = owned(trailers);
+        self.exchange.touch(&state);
+        if short {
+            return Err(RequestError::State("finished short of the announced content length: aborted"));
+        }
+        Ok(())
+    }
+
+    /// Ends the exchange without a (complete) answer: TCP reset, or RST_STREAM INTERNAL_ERROR.
+    pub fn abort(&self) -> Result<(), RequestError> {
+        let mut state = self.exchange.lock();
+        if state.over {
+            return Err(self.gone());
+        }
+        if matches!(state.answer.stage, Stage::Finished | Stage::Aborted | Stage::Failed(_)) {
+            return Err(RequestError::State("the answer is complete already"));
+        }
+        state.answer.stage = Stage::Aborted;
+        self.exchange.touch(&state);
+        Ok(())
+    }
+
+    /// Lets the library answer in the program's place; nothing happens if an answer was begun.
+    pub fn fail(&self, failure: Failure) {
+        let mut state = self.exchange.lock();
+        fail(&self.exchange, &mut state, failure);
+    }
+
+    fn awaited(&self) -> Result<std::sync::MutexGuard<'_, State>, RequestError> {
+        let state = self.exchange.lock();
+        match state.answer.stage {
+            Stage::Awaited if state.over => Err(self.gone()),
+            Stage::Awaited => Ok(state),
+            _ => Err(RequestError::State("this request is answered already")),
+        }
+    }
+
+    fn head<'f>(
+        &self,
+        state: &mut State,
+        status: u16,
+        fields: impl Iterator<Item = (&'f [u8], &'f [u8])> + Clone,
+    ) -> AnswerHead {
+        if self.exchange.head.version() == Version::Http2 {
+            return AnswerHead::Http2(Box::new(http2_head(status, fields)));
+        }
+        let mut bytes = std::mem::take(&mut state.answer.spare);
+        bytes.clear();
+        let dated = fields.clone().any(|(name, _)| name.eq_ignore_ascii_case(b"date"));
+        encode::begin_head(&mut bytes, status, fields);
+        AnswerHead::Http1 { status, fields_end: bytes.len(), bytes, dated }
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        let mut state = self.exchange.lock();
+        match state.answer.stage {
+            _ if state.over => {}
+            Stage::Awaited => fail(&self.exchange, &mut state, Failure::Unanswered),
+            Stage::Begun => {
+                state.answer.stage = Stage::Aborted;
+                self.exchange.touch(&state);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn fail(exchange: &Exchange, state: &mut State, failure: Failure) {
+    if state.answer.stage == Stage::Awaited && !state.over {
+        state.answer.stage = Stage::Failed(failure);
+        exchange.touch(state);
+    }
+}
+
+fn idle_read(state: &State) -> Read {
+    if state.content.end == Some(ContentEnd::Complete) { Read::End } else { Read::Again }
+}
+
+fn push_chunk(state: &mut State, octets: Bytes) {
+    if !octets.is_empty() {
+        state.answer.queued += octets.len();
+        state.answer.chunks.push_back(octets);
+    }
+}
+
+fn check_status(status: u16) -> Result<(), RequestError> {
+    if (200..=599).contains(&status) {
+        return Ok(());
+    }
+    Err(RequestError::Value(format!("status code {status} is out of range: 200 to 599")))
+}
+
+fn owned<'f>(fields: impl Iterator<Item = (&'f [u8], &'f [u8])>) -> Fields {
+    fields.map(|(name, value)| (name.into(), value.into())).collect()
+}
+
+/// A response head for the h2 crate. Names and values were checked by the caller, with the grammar that `http` uses too; what
+/// `http` would still refuse is left out here and cannot occur.
+fn http2_head<'f>(status: u16, fields: impl Iterator<Item = (&'f [u8], &'f [u8])>) -> http::Response<()> {
+    let mut response = http::Response::new(());
+    *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+    append_fields(response.headers_mut(), fields);
+    response
+}
+
+pub(crate) fn append_fields<'f>(map: &mut http::HeaderMap, fields: impl Iterator<Item = (&'f [u8], &'f [u8])>) {
+    for (name, value) in fields {
+        if let (Ok(name), Ok(value)) = (http::HeaderName::from_bytes(name), http::HeaderValue::from_bytes(value)) {
+            map.append(name, value);
+        }
+    }
+}

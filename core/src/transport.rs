@@ -1,0 +1,235 @@
+//! What carries a connection: a TCP or unix socket, or a pipe in memory under test, with or without TLS on top; and the ways to
+//! end it that reach the peer. Octets are counted here, once, where they cross the socket.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use rustix::net::{Shutdown, shutdown, sockopt};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::server::TlsStream;
+
+/// A byte stream that can be ended in the ways that `phases.md` names.
+pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin + 'static {
+    /// The peer sees a reset, even if a forked child of the host holds the descriptor too.
+    fn reset(&mut self);
+    /// The peer sees the end, even if a forked child of the host holds the descriptor too.
+    fn finish(&mut self);
+    /// Bounds how long the kernel keeps what it could not send once we have closed.
+    fn bound_orphan(&self, patience: Duration);
+}
+
+impl Transport for TcpStream {
+    fn reset(&mut self) {
+        // Zero linger plus close sends nothing while a forked child holds the descriptor; connect(AF_UNSPEC) does (Linux).
+        if rustix::net::connect_unspec(&*self).is_err() {
+            let _ = self.set_zero_linger();
+        }
+    }
+
+    fn finish(&mut self) {
+        let _ = shutdown(&*self, Shutdown::Both);
+    }
+
+    fn bound_orphan(&self, patience: Duration) {
+        let millis = u32::try_from(patience.as_millis()).unwrap_or(u32::MAX);
+        let _ = sockopt::set_tcp_user_timeout(self, millis);
+    }
+}
+
+impl Transport for UnixStream {
+    fn reset(&mut self) {
+        let _ = shutdown(&*self, Shutdown::Both);
+    }
+
+    fn finish(&mut self) {
+        let _ = shutdown(&*self, Shutdown::Both);
+    }
+
+    fn bound_orphan(&self, _: Duration) {}
+}
+
+/// A socket whose octets are counted.
+pub(crate) struct Metered<T> {
+    inner: T,
+    received: u64,
+    sent: u64,
+    /// Octets read before somebody decided what they are; handed out first.
+    replay: Vec<u8>,
+    replayed: usize,
+    /// No more than this may be received, so that a read never crosses a cap.
+    ended: bool,
+}
+
+impl<T> Metered<T> {
+    pub(crate) fn new(inner: T) -> Self {
+        Self { inner, received: 0, sent: 0, replay: Vec::new(), replayed: 0, ended: false }
+    }
+
+    pub(crate) fn received(&self) -> u64 {
+        self.received
+    }
+
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Whether the peer's FIN was read.
+    pub(crate) fn ended(&self) -> bool {
+        self.ended
+    }
+
+    pub(crate) fn inner_mut(&mut self) -> &mut T {
+        &mut self.inner
+    }
+
+    pub(crate) fn inner(&self) -> &T {
+        &self.inner
+    }
+
+    /// Hands `octets` out before anything else that is read.
+    pub(crate) fn unread(&mut self, octets: Vec<u8>) {
+        self.replay = octets;
+        self.replayed = 0;
+    }
+}
+
+impl<T: Transport> AsyncRead for Metered<T> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.replayed < this.replay.len() {
+            let rest = &this.replay[this.replayed..];
+            let length = rest.len().min(buf.remaining());
+            buf.put_slice(&rest[..length]);
+            this.replayed += length;
+            if this.replayed == this.replay.len() {
+                this.replay = Vec::new();
+                this.replayed = 0;
+            }
+            return Poll::Ready(Ok(()));
+        }
+        let before = buf.filled().len();
+        std::task::ready!(Pin::new(&mut this.inner).poll_read(cx, buf))?;
+        let length = buf.filled().len() - before;
+        this.received += length as u64;
+        this.ended |= length == 0;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: Transport> AsyncWrite for Metered<T> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let length = std::task::ready!(Pin::new(&mut this.inner).poll_write(cx, buf))?;
+        this.sent += length as u64;
+        Poll::Ready(Ok(length))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let length = std::task::ready!(Pin::new(&mut this.inner).poll_write_vectored(cx, bufs))?;
+        this.sent += length as u64;
+        Poll::Ready(Ok(length))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_shutdown(cx)
+    }
+}
+
+/// A connection ready for HTTP: cleartext, or TLS behind its handshake.
+pub(crate) enum Wire<T> {
+    Plain(Metered<T>),
+    /// Boxed: the session's 1.2 KiB must not be moved about with every state.
+    Tls(Box<TlsStream<Metered<T>>>),
+}
+
+impl<T: Transport> Wire<T> {
+    pub(crate) fn meter(&self) -> &Metered<T> {
+        match self {
+            Self::Plain(plain) => plain,
+            Self::Tls(tls) => tls.get_ref().0,
+        }
+    }
+
+    fn meter_mut(&mut self) -> &mut Metered<T> {
+        match self {
+            Self::Plain(plain) => plain,
+            Self::Tls(tls) => tls.get_mut().0,
+        }
+    }
+
+    /// Ends with a reset.
+    pub(crate) fn reset(&mut self) {
+        self.meter_mut().inner_mut().reset();
+    }
+
+    /// Closes: close_notify as far as it goes into the socket at once, then the end of the stream.
+    pub(crate) fn close(&mut self, cx: &mut Context<'_>, patience: Duration) {
+        let sent = Pin::new(&mut *self).poll_shutdown(cx);
+        let inner = self.meter_mut().inner_mut();
+        // What the kernel still has to send must not outlive us for minutes.
+        inner.bound_orphan(patience);
+        if !matches!(sent, Poll::Ready(Err(_))) {
+            inner.finish();
+        }
+    }
+}
+
+macro_rules! each {
+    ($self:expr, $wire:ident => $call:expr) => {
+        match $self.get_mut() {
+            Wire::Plain($wire) => $call,
+            Wire::Tls($wire) => $call,
+        }
+    };
+}
+
+impl<T: Transport> AsyncRead for Wire<T> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        each!(self, wire => Pin::new(wire).poll_read(cx, buf))
+    }
+}
+
+impl<T: Transport> AsyncWrite for Wire<T> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        each!(self, wire => Pin::new(wire).poll_write(cx, buf))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        each!(self, wire => Pin::new(wire).poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(plain) => plain.is_write_vectored(),
+            Self::Tls(tls) => tls.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self, wire => Pin::new(wire).poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self, wire => Pin::new(wire).poll_shutdown(cx))
+    }
+}
