@@ -49,7 +49,7 @@ impl<S> Observer<S> {
                 frame_start = octets.len() - rest.len();
             }
             match self.inbound.step(&mut rest) {
-                Some(piece) => watch.received(piece),
+                Some(piece) => watch.received(&piece),
                 None => return octets.len(),
             }
             if watch.withheld.is_some() {
@@ -62,7 +62,7 @@ impl<S> Observer<S> {
     fn taken(&mut self, mut octets: &[u8]) {
         let mut watch = self.watch.state();
         while let Some(piece) = self.outbound.step(&mut octets) {
-            watch.sent(piece);
+            watch.sent(&piece);
         }
     }
 }

