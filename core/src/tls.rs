@@ -138,7 +138,10 @@ impl Tls {
         let name = names::normalize(name)?;
         let rules = other.rules_for(&name).into_owned();
         if rules.identity.is_none() {
-            return Err(Error::new(ErrorKind::Value, format!("server name: \"{name}\" is given no identity")));
+            return Err(Error::new(
+                ErrorKind::Value,
+                format!("server name: \"{name}\" is given no identity"),
+            ));
         }
         self.names.insert(name, NameRules::Own(rules));
         Ok(self)

@@ -1,0 +1,153 @@
+//! From the first octet to Finished, under one clock: the ClientHello is read and judged before rustls has a connection for it,
+//! so that its size, its deadline and its refusals are ours. What a hello may say is `hello.rs`; who answers to it `config.rs`.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_rustls::TlsAcceptor;
+
+use super::{Choice, HelloProgress, HelloReader, TlsConfig, TlsInfo, reason_of};
+use crate::connection::Connection;
+use crate::counters::{HANDSHAKES_FAILED, Handshake};
+use crate::deadline::{Moment, micros};
+use crate::phase::Phase;
+use crate::reason::Reason;
+use crate::transport::{Metered, Transport, Wire};
+
+/// Why there is no TLS connection, with the socket if it can still say something.
+pub(crate) enum Failed<T> {
+    /// Close; an alert is on its way where TLS allows.
+    Close(Metered<T>, Reason),
+    /// Plain HTTP: may be answered in the clear before the close.
+    Plaintext(Metered<T>),
+    /// The socket is gone.
+    Gone(Reason),
+}
+
+/// Performs the handshake of a connection that was accepted at `since`.
+pub(crate) async fn perform<T: Transport>(
+    connection: &mut Connection,
+    mut socket: Metered<T>,
+    config: Arc<TlsConfig>,
+    since: Moment,
+) -> Result<Wire<T>, Failed<T>> {
+    let outcome = match read_hello(connection, &mut socket, &config, since).await {
+        Ok(choice) => finish(connection, socket, choice, since).await,
+        Err(Some(reason)) => Err(Failed::Close(socket, reason)),
+        Err(None) => Err(Failed::Plaintext(socket)),
+    };
+    let now = connection.now();
+    match &outcome {
+        Ok(wire) => {
+            if let Wire::Tls(tls) = wire
+                && let Some(info) = TlsInfo::of(tls.get_ref().1)
+            {
+                let handshake = Handshake {
+                    listener: connection.listener.index,
+                    version: info.version_name,
+                    group: info.group_name,
+                    resumed: info.resumed,
+                };
+                let took = std::time::Duration::from_micros(now.saturating_sub(since));
+                connection.reactor.tally.handshake_completed(handshake, took);
+                connection.secured(info);
+            }
+        }
+        Err(_) => connection.reactor.tally.write(connection.listener.index, |cells| cells.inc(HANDSHAKES_FAILED, 0)),
+    }
+    connection.pending = None;
+    outcome
+}
+
+/// `Err(None)`: the peer speaks plain HTTP.
+async fn read_hello<T: Transport>(
+    connection: &mut Connection,
+    socket: &mut Metered<T>,
+    config: &TlsConfig,
+    since: Moment,
+) -> Result<Choice, Option<Reason>> {
+    let settings = connection.settings.clone();
+    connection.enter(Phase::Hello, connection.now());
+    let due = since + micros(settings.client_hello_timeout);
+    let mut reader = HelloReader::new(settings.max_client_hello_bytes);
+    let mut chunk = [0; 2048];
+    loop {
+        let progress = poll_fn(|cx| {
+            if let Some(reason) = connection.struck(cx, due, Reason::TlsHelloTimeout) {
+                return Poll::Ready(Err(Some(reason)));
+            }
+            let mut buffer = ReadBuf::new(&mut chunk);
+            match ready!(Pin::new(&mut *socket).poll_read(cx, &mut buffer)) {
+                Ok(()) if buffer.filled().is_empty() => Poll::Ready(Err(Some(Reason::PeerClosed))),
+                Ok(()) => Poll::Ready(Ok(reader.feed(buffer.filled()))),
+                Err(error) => Poll::Ready(Err(Some(crate::connection::reason_of_io(&error)))),
+            }
+        })
+        .await?;
+        match progress {
+            HelloProgress::NeedMore => {}
+            HelloProgress::Plaintext => return Err(None),
+            HelloProgress::Refused(refusal) => return Err(Some(refuse(connection, socket, refusal).await)),
+            HelloProgress::Complete(facts) => {
+                let choice = match config.choose(&facts) {
+                    Ok(choice) => choice,
+                    Err(refusal) => return Err(Some(refuse(connection, socket, refusal).await)),
+                };
+                if let Some(pending) = &connection.pending {
+                    pending.hello_complete();
+                }
+                if let Some(name) = &choice.server_name {
+                    connection.apply_server_name(name);
+                }
+                socket.unread(reader.into_replay());
+                return Ok(choice);
+            }
+        }
+    }
+}
+
+async fn refuse<T: Transport>(
+    connection: &Connection,
+    socket: &mut Metered<T>,
+    refusal: super::Refusal,
+) -> Reason {
+    if let Some(alert) = refusal.alert {
+        // Seven octets into an empty socket: taken at once, or the peer does not deserve to know.
+        poll_fn(|cx| Poll::Ready(Pin::new(&mut *socket).poll_write(cx, &alert).is_ready())).await;
+    }
+    connection.limit(refusal.reason);
+    refusal.reason
+}
+
+async fn finish<T: Transport>(
+    connection: &mut Connection,
+    socket: Metered<T>,
+    choice: Choice,
+    since: Moment,
+) -> Result<Wire<T>, Failed<T>> {
+    connection.enter(Phase::Handshake, connection.now());
+    let due = since + micros(connection.settings.handshake_timeout);
+    let mut accept = TlsAcceptor::from(choice.config).accept(socket);
+    let accepted = poll_fn(|cx: &mut Context<'_>| {
+        if let Some(reason) = connection.struck(cx, due, Reason::TlsTimeout) {
+            return Poll::Ready(Err(reason));
+        }
+        Pin::new(&mut accept).poll(cx).map(Ok)
+    })
+    .await;
+    match accepted {
+        Ok(Ok(stream)) => Ok(Wire::Tls(Box::new(stream))),
+        Ok(Err(error)) => {
+            let reason = error
+                .get_ref()
+                .and_then(|source| source.downcast_ref::<rustls::Error>())
+                .map_or_else(|| crate::connection::reason_of_io(&error), reason_of);
+            // tokio-rustls has sent the alert, and ended the socket by dropping it.
+            Err(Failed::Gone(reason))
+        }
+        Err(reason) => Err(Failed::Gone(reason)),
+    }
+}
