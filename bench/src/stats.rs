@@ -50,7 +50,7 @@ impl Comparison {
         }
         let spread = quantile(&steps, 0.5);
         let ratio = [0.25, 0.5, 0.75].map(|q| quantile(&ratios, q));
-        let deviation = (spread * PER_SPREAD).max((ratio[2] - ratio[0]) * PER_QUARTILES);
+        let deviation = (spread * PER_SPREAD).max((ratio[2] - ratio[0]) / ratio[1] * PER_QUARTILES);
         let third = base.len().div_ceil(3);
         Some(Comparison {
             base: quantile(&base, 0.5),
