@@ -1,0 +1,110 @@
+//! `uri-host [ ":" port ]` as Host, `:authority` and an absolute target carry it (RFC 3986 §3.2, RFC 9110
+//! §4.2). Userinfo is refused everywhere: RFC 9110 §4.2.4 calls it a tool for hiding the true host.
+
+use std::net::Ipv6Addr;
+
+use crate::http::octets;
+
+/// Whether this is a non-empty host with an optional port, and nothing else.
+pub(super) fn is_valid(authority: &[u8]) -> bool {
+    split(authority).is_some()
+}
+
+/// Whether two authorities name the same host (in any case) and the same port; false if either is invalid.
+///
+/// An empty port is an absent one (RFC 3986 §6.2.3). A scheme's default port is not filled in: RFC 9112
+/// §3.2.2 wants Host to repeat the authority, and a proxy and we could disagree about the scheme.
+pub(super) fn is_same(a: &[u8], b: &[u8]) -> bool {
+    match (split(a), split(b)) {
+        (Some((host_a, port_a)), Some((host_b, port_b))) => {
+            host_a.eq_ignore_ascii_case(host_b) && port_a == port_b
+        }
+        _ => false,
+    }
+}
+
+fn split(authority: &[u8]) -> Option<(&[u8], Option<u16>)> {
+    let host_len = match authority.first()? {
+        b'[' => memchr::memchr(b']', authority)? + 1,
+        _ => memchr::memchr(b':', authority).unwrap_or(authority.len()),
+    };
+    let (host, rest) = authority.split_at(host_len);
+    let valid = if host.starts_with(b"[") { is_ipv6_literal(host) } else { is_reg_name(host) };
+    if !valid {
+        return None;
+    }
+    Some((host, parse_port(rest)?))
+}
+
+/// `None` for a malformed port, `Some(None)` for none.
+fn parse_port(rest: &[u8]) -> Option<Option<u16>> {
+    let digits = match rest {
+        [] | [b':'] => return Some(None),
+        [b':', digits @ ..] => digits,
+        _ => return None,
+    };
+    // `str::parse` alone would take a plus sign.
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(digits).ok()?.parse().ok().map(Some)
+}
+
+/// `[` IPv6address `]`. IPvFuture has no assigned version, and zone identifiers mean nothing to a peer.
+fn is_ipv6_literal(host: &[u8]) -> bool {
+    let inner = &host[1..host.len() - 1];
+    std::str::from_utf8(inner).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok())
+}
+
+/// A registered name, of which a dotted IPv4 address is one (RFC 3986 §3.2.2).
+fn is_reg_name(host: &[u8]) -> bool {
+    let mut pieces = host.split(|octet| *octet == b'%');
+    let plain = pieces.next().unwrap_or_default();
+    let encoded = |piece: &[u8]| match piece {
+        [high, low, rest @ ..] => {
+            high.is_ascii_hexdigit() && low.is_ascii_hexdigit() && octets::all(octets::REG_NAME, rest)
+        }
+        _ => false,
+    };
+    !host.is_empty() && octets::all(octets::REG_NAME, plain) && pieces.all(encoded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_same, is_valid};
+
+    #[test]
+    fn a_host_with_an_optional_port_is_valid() {
+        let names =
+            "a example.com EXAMPLE.com:443 a: a:0 a:65535 under_score.test x%41.test sub!$&'()*+,;=delims";
+        let addresses = "127.0.0.1:8080 [::1] [::1]:8443 [1:2:3:4:5:6:7.8.9.10] [::ffff:1.2.3.4]:";
+        for good in names.split(' ').chain(addresses.split(' ')) {
+            assert!(is_valid(good.as_bytes()), "{good}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_not() {
+        let names = "user@a user:pw@a a/ / a? a# a% a%4 a%4g a] a[ a\\b a\" <a> é";
+        let ports = ":80 a:b a:+80 a:-1 a:65536 a:80:80 a:99999999999999999999";
+        let addresses = "[::1 ::1 [::1]x [::1]:x [] [a] [ ] [fe80::1%eth0] [v1.x] [::1]] [[::1]";
+        for bad in [names, ports, addresses].iter().flat_map(|list| list.split(' ')) {
+            assert!(!is_valid(bad.as_bytes()), "{bad}");
+        }
+        for bad in [&b""[..], b"a b", b" a", b"a ", b"a:8 0", b"a\t", b"a\0", b"a\x7f", b"\xff"] {
+            assert!(!is_valid(bad), "{}", bad.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn equality_ignores_case_and_an_empty_port_only() {
+        for (a, b) in
+            [("A.test", "a.TEST"), ("a:", "a"), ("a:80", "A:80"), ("a:080", "a:80"), ("[::A]", "[::a]")]
+        {
+            assert!(is_same(a.as_bytes(), b.as_bytes()), "{a} {b}");
+        }
+        for (a, b) in [("a", "b"), ("a:80", "a"), ("a:80", "a:81"), ("", ""), ("a@b", "a@b")] {
+            assert!(!is_same(a.as_bytes(), b.as_bytes()), "{a} {b}");
+        }
+    }
+}
