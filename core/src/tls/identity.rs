@@ -2,6 +2,8 @@
 //! when the program hands them over, so that nothing about them can fail in a handshake. Which server name uses which
 //! identity is `config.rs`.
 
+mod encrypted;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +39,17 @@ impl Identity {
     /// are passed over, so both may stand in one file. The key's octets are kept only inside the cryptographic library.
     pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, Error> {
         let chain = read_chain(chain)?;
-        let key = read_key(key)?;
+        if encrypted::is_encrypted(key) {
+            return Err(fault("private key: it is encrypted, and there is no password"));
+        }
+        Self::new(chain, read_key(key)?, false)
+    }
+
+    /// The same with a key that may be encrypted: PKCS#8 by PBKDF2 and AES-CBC, as OpenSSL writes it.
+    pub fn from_pem_with_password(chain: &[u8], key: &[u8], password: &[u8]) -> Result<Self, Error> {
+        let chain = read_chain(chain)?;
+        let key =
+            if encrypted::is_encrypted(key) { encrypted::decrypt(key, password)? } else { read_key(key)? };
         Self::new(chain, key, false)
     }
 
@@ -138,11 +150,6 @@ fn read_chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
 }
 
 fn read_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, Error> {
-    // PKCS#8 says it in the label, the older OpenSSL form in a header line that PEM readers take for broken base64.
-    let holds = |mark: &[u8]| memchr::memmem::find(pem, mark).is_some();
-    if holds(b"-----BEGIN ENCRYPTED PRIVATE KEY-----") || holds(b"Proc-Type: 4,ENCRYPTED") {
-        return Err(fault("private key: it is encrypted; decrypt it first"));
-    }
     PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
         pem::Error::NoItemsFound => fault("private key: there is no PRIVATE KEY block"),
         error => fault(format!("private key: malformed PEM: {error}")),

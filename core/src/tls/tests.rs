@@ -82,15 +82,18 @@ impl Client {
     }
 }
 
-fn connect(tls: &TlsConfig, client: &Arc<ClientConfig>, name: &'static str) -> Result<TlsInfo, Failure> {
-    connect_to(tls, client, name).map(|(info, _)| info)
+struct Connected {
+    info: TlsInfo,
+    choice: Choice,
+    /// Session tickets that the client got in TLS 1.3.
+    tickets: u32,
 }
 
-fn connect_to(
-    tls: &TlsConfig,
-    client: &Arc<ClientConfig>,
-    name: &'static str,
-) -> Result<(TlsInfo, Choice), Failure> {
+fn connect(tls: &TlsConfig, client: &Arc<ClientConfig>, name: &'static str) -> Result<TlsInfo, Failure> {
+    connect_to(tls, client, name).map(|connected| connected.info)
+}
+
+fn connect_to(tls: &TlsConfig, client: &Arc<ClientConfig>, name: &'static str) -> Result<Connected, Failure> {
     let mut client = ClientConnection::new(client.clone(), ServerName::try_from(name).unwrap()).unwrap();
     let mut hello = Vec::new();
     client.write_tls(&mut hello).unwrap();
@@ -140,7 +143,8 @@ fn connect_to(
             client.write_tls(&mut to_server).unwrap();
         }
     }
-    Ok((TlsInfo::of(&server).expect("the handshake is finished"), choice))
+    let info = TlsInfo::of(&server).expect("the handshake is finished");
+    Ok(Connected { info, choice, tickets: client.tls13_tickets_received() })
 }
 
 #[track_caller]

@@ -99,7 +99,7 @@ fn the_server_name_chooses_identity_and_policy() {
         (&a, "a.example", Some("a.example")),
         (&c, "x.c.example", Some("*.c.example")),
     ] {
-        let (_, choice) = connect_to(&tls, &Client::trusting(&[identity]).build(), name).unwrap();
+        let choice = connect_to(&tls, &Client::trusting(&[identity]).build(), name).unwrap().choice;
         assert_eq!(choice.server_name.as_deref(), matched);
     }
     let nameless = Client { sni: false, ..Client::trusting(&[&default]) };

@@ -111,6 +111,20 @@ fn sessions_resume_in_both_versions_but_not_with_client_certificates() {
 }
 
 #[test]
+fn each_tls13_handshake_gets_one_ticket_and_none_with_client_certificates() {
+    let identity = development();
+    let mut tls = described("modern", &identity);
+    let client = Client::trusting(&[&identity]).build();
+    let compiled = tls.build(true).unwrap();
+    for resumed in [false, true] {
+        let connected = connect_to(&compiled, &client, "localhost").unwrap();
+        assert_eq!((connected.info.resumed, connected.tickets), (resumed, 1));
+    }
+    tls.client_auth(ClientAuth::Optional, pki().ca_pem.as_bytes()).unwrap();
+    assert_eq!(connect_to(&tls.build(true).unwrap(), &client, "localhost").unwrap().tickets, 0);
+}
+
+#[test]
 fn shared_ticket_keys_resume_on_another_host_and_only_there() {
     let identity = development();
     let host = |keys: &[[u8; TICKET_KEY_LEN]]| {
