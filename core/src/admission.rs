@@ -9,6 +9,8 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
+use tokio::sync::Notify;
+
 use crate::link::{Link, Order, lock};
 use crate::queue::Queue;
 use crate::reason::Reason;
@@ -134,11 +136,12 @@ impl Drop for RunningSlot {
 pub(crate) struct Registry {
     open: Mutex<HashMap<u64, Arc<Link>>>,
     per_ip: Mutex<HashMap<IpAddr, usize>>,
+    left: Notify,
 }
 
 impl Registry {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { open: Mutex::default(), per_ip: Mutex::default() })
+        Arc::new(Self { open: Mutex::default(), per_ip: Mutex::default(), left: Notify::new() })
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -149,6 +152,11 @@ impl Registry {
     pub(crate) fn enter(self: &Arc<Self>, id: u64, link: Arc<Link>) -> ConnectionSlot {
         lock(&self.open).insert(id, link);
         ConnectionSlot { registry: self.clone(), id, address: None }
+    }
+
+    /// Somebody has left since the last one who waited for it.
+    pub(crate) async fn left(&self) {
+        self.left.notified().await;
     }
 
     /// Gives every open connection an order.
@@ -208,6 +216,7 @@ impl ConnectionSlot {
 impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         lock(&self.registry.open).remove(&self.id);
+        self.registry.left.notify_one();
         if let Some(address) = self.address {
             let mut per_ip = lock(&self.registry.per_ip);
             if let Some(count) = per_ip.get_mut(&address) {

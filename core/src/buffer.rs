@@ -13,15 +13,39 @@ const SIZE: usize = 20 * 1024;
 /// Most buffers that a reactor keeps for later.
 const SPARES: usize = 64;
 
+/// Larger output buffers are not kept.
+const MAX_OUTPUT: usize = 128 * 1024;
+
 /// Buffers that nobody uses now.
 #[derive(Default)]
 pub(crate) struct Pool {
     spares: RefCell<Vec<Vec<u8>>>,
+    outputs: RefCell<Vec<Vec<u8>>>,
 }
 
 impl Pool {
     fn take(&self) -> Vec<u8> {
         self.spares.borrow_mut().pop().unwrap_or_else(|| vec![0; SIZE])
+    }
+
+    /// Forgets the buffers that nobody uses.
+    pub(crate) fn trim(&self) {
+        self.spares.borrow_mut().clear();
+        self.outputs.borrow_mut().clear();
+    }
+
+    /// An empty buffer for octets on their way out.
+    pub(crate) fn take_output(&self) -> Vec<u8> {
+        self.outputs.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes an output buffer back, unless it grew out of proportion.
+    pub(crate) fn give_output(&self, mut buffer: Vec<u8>) {
+        let mut outputs = self.outputs.borrow_mut();
+        if buffer.capacity() <= MAX_OUTPUT && outputs.len() < SPARES {
+            buffer.clear();
+            outputs.push(buffer);
+        }
     }
 
     fn give(&self, buffer: Vec<u8>) {

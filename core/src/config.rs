@@ -184,6 +184,13 @@ pub struct Config {
     pub hooks: Hooks,
 }
 
+impl Config {
+    /// Default settings, no hooks.
+    pub fn new(listeners: Vec<Listener>, dispatch: Dispatch) -> Self {
+        Self { settings: Settings::default(), listeners, dispatch, hooks: Hooks::default() }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

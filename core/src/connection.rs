@@ -1,11 +1,25 @@
-//! One connection from permit to close: walks the phases in order and decides the close reason. What happens inside a phase is
-//! the business of the file named after it.
+//! One connection from permit to close: its facts, its phase, its clock, its record. It walks through the files named after the
+//! phases and ends here, once, with one reason. What happens inside a phase is not decided here.
 
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
 
+use crate::admission::{ConnectionSlot, PendingSlot};
+use crate::counters::{ACCEPTED, CLOSED, LIMITS, PHASES, RECEIVED, SENT, protocol_index};
+use crate::deadline::{Deadline, Moment, NEVER};
+use crate::event::{ConnectionRecord, PhaseTimes};
+use crate::link::{Link, Order};
+use crate::phase::Phase;
+use crate::reactor::Reactor;
+use crate::reason::Reason;
+use crate::server::ListenerState;
 use crate::settings::Settings;
 use crate::tls::TlsInfo;
+use crate::transport::{Meter, Metered, Transport, Wire};
 
 /// The HTTP version that a connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +68,7 @@ impl Endpoint {
 }
 
 /// The facts of one connection that do not change once it is ready for requests.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ConnectionInfo {
     /// For correlation; below 2^53, never 0.
     pub id: u64,
@@ -66,6 +80,8 @@ pub struct ConnectionInfo {
     pub local: Endpoint,
     /// Whether `peer` comes from a PROXY header.
     pub proxied: bool,
+    /// Whether the listener speaks TLS.
+    pub secure: bool,
     /// `None` on cleartext, and before the handshake ended.
     pub tls: Option<TlsInfo>,
     /// The settings in force: server, listener, server name.
@@ -74,4 +90,306 @@ pub struct ConnectionInfo {
     pub(crate) answer_window: usize,
     /// Requests go to a queue, which carries their events too.
     pub(crate) queued: bool,
+}
+
+/// Most octets of an HTTP/1 answer that wait for the peer; HTTP/2 has `h2_send_buffer_bytes`.
+const HTTP1_ANSWER_WINDOW: usize = 64 * 1024;
+
+/// A connection under way.
+pub(crate) struct Connection {
+    pub(crate) reactor: Rc<Reactor>,
+    pub(crate) listener: Arc<ListenerState>,
+    pub(crate) link: Arc<Link>,
+    pub(crate) info: Arc<ConnectionInfo>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) protocol: Option<Protocol>,
+    /// Requests begun.
+    pub(crate) requests: u64,
+    pub(crate) pending: Option<PendingSlot>,
+    deadline: Deadline,
+    phase: Phase,
+    entered: Moment,
+    times: [u64; Phase::COUNT],
+    seq: u64,
+    request_seq: u64,
+    pub(crate) meter: Rc<Meter>,
+    /// Octets in and out that the tally knows of.
+    counted: (u64, u64),
+    closed: bool,
+    _slot: ConnectionSlot,
+}
+
+/// What accept knows of a connection.
+pub(crate) struct Arrival {
+    pub(crate) id: u64,
+    pub(crate) peer: Endpoint,
+    pub(crate) local: Endpoint,
+    pub(crate) link: Arc<Link>,
+    pub(crate) slot: ConnectionSlot,
+}
+
+impl Connection {
+    pub(crate) fn new(reactor: Rc<Reactor>, listener: Arc<ListenerState>, arrival: Arrival) -> Self {
+        let settings = listener.settings.clone();
+        let secure = listener.is_secure();
+        let phase = if secure { Phase::Hello } else { Phase::Header };
+        let deadline = reactor.deadlines.register();
+        reactor.tally.write(listener.index, |cells| {
+            cells.inc(ACCEPTED, 0);
+            cells.inc(PHASES, phase.id());
+        });
+        let info = Arc::new(ConnectionInfo {
+            id: arrival.id,
+            listener: listener.index,
+            peer: arrival.peer,
+            local: arrival.local,
+            proxied: false,
+            secure,
+            tls: None,
+            settings: settings.clone(),
+            answer_window: HTTP1_ANSWER_WINDOW,
+            queued: reactor.shared.dispatch.is_queued(),
+        });
+        let mut connection = Self {
+            pending: secure.then(|| listener.pending.enter(arrival.link.clone())),
+            entered: deadline.now(),
+            reactor,
+            listener,
+            link: arrival.link,
+            info,
+            settings,
+            protocol: None,
+            requests: 0,
+            deadline,
+            phase,
+            times: [0; Phase::COUNT],
+            seq: 0,
+            request_seq: 0,
+            meter: Rc::default(),
+            counted: (0, 0),
+            closed: false,
+            _slot: arrival.slot,
+        };
+        connection.record(phase, None);
+        connection
+    }
+
+    pub(crate) fn now(&self) -> Moment {
+        self.deadline.now()
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Enters a phase; nothing happens if it is the one.
+    pub(crate) fn enter(&mut self, phase: Phase, now: Moment) {
+        if phase == self.phase {
+            return;
+        }
+        let left = self.leave(now);
+        self.phase = phase;
+        let fresh = self.fresh_octets();
+        self.reactor.tally.write(self.listener.index, |cells| {
+            cells.dec(PHASES, left.id());
+            cells.inc(PHASES, phase.id());
+            cells.add(RECEIVED, 0, fresh.0);
+            cells.add(SENT, 0, fresh.1);
+        });
+        // 0 stands for "not idle".
+        let idle_since = if phase == Phase::Idle { now.max(1) } else { 0 };
+        self.link.idle_since.store(idle_since, Ordering::Relaxed);
+        self.record(phase, None);
+    }
+
+    fn leave(&mut self, now: Moment) -> Phase {
+        self.times[self.phase.id()] += now.saturating_sub(self.entered);
+        self.entered = now;
+        self.phase
+    }
+
+    fn fresh_octets(&mut self) -> (u64, u64) {
+        let now = (self.meter.received.get(), self.meter.sent.get());
+        let fresh = (now.0 - self.counted.0, now.1 - self.counted.1);
+        self.counted = now;
+        fresh
+    }
+
+    /// A limit struck, whether or not the connection ends by it.
+    pub(crate) fn limit(&self, reason: Reason) {
+        let index = protocol_index(self.protocol) * Reason::COUNT + reason.id() as usize - 1;
+        self.reactor.tally.write(self.listener.index, |cells| cells.inc(LIMITS, index));
+    }
+
+    /// Arms the deadline of a wait and looks whether the wait is over: by an order, or because `due` is past.
+    pub(crate) fn struck(&self, cx: &mut Context<'_>, due: Moment, reason: Reason) -> Option<Reason> {
+        self.link.attend(cx.waker());
+        match self.link.current_order() {
+            Order::Serve => {}
+            Order::Drain => return Some(Reason::Drain),
+            Order::Close(reason) => {
+                self.count_order(reason);
+                return Some(reason);
+            }
+        }
+        if self.now() >= due {
+            self.limit(reason);
+            return Some(reason);
+        }
+        self.wake_at(due, cx);
+        None
+    }
+
+    /// Eviction orders are limits that acted; a drain is not.
+    pub(crate) fn count_order(&self, reason: Reason) {
+        if !matches!(reason, Reason::Drain | Reason::ProgramStop) {
+            self.limit(reason);
+        }
+    }
+
+    /// The task is polled again at the first sweep at or after `due`.
+    pub(crate) fn wake_at(&self, due: Moment, cx: &mut Context<'_>) {
+        self.deadline.set(due, cx.waker());
+    }
+
+    /// Nothing to wait for but I/O and the program.
+    pub(crate) fn wake_never(&self, cx: &mut Context<'_>) {
+        self.deadline.set(NEVER, cx.waker());
+    }
+
+    /// The handshake ended well.
+    pub(crate) fn secured(&mut self, tls: TlsInfo) {
+        let mut info = (*self.info).clone();
+        info.tls = Some(tls);
+        info.settings = self.settings.clone();
+        self.info = Arc::new(info);
+    }
+
+    /// The protocol is known.
+    pub(crate) fn speaks(&mut self, protocol: Protocol) {
+        self.protocol = Some(protocol);
+        if protocol == Protocol::Http2 {
+            Arc::make_mut(&mut self.info).answer_window = self.settings.h2_send_buffer_bytes;
+        }
+    }
+
+    /// Settings of level N for the server name that the client sent.
+    pub(crate) fn apply_server_name(&mut self, name: &str) {
+        if let Some(settings) = self.listener.names.get(name) {
+            self.settings = settings.clone();
+        }
+    }
+
+    /// Order of happening for the next request record.
+    pub(crate) fn next_request_seq(&mut self) -> u64 {
+        self.request_seq += 1;
+        self.request_seq
+    }
+
+    /// Closes the books: exactly once, whatever happened. The descriptor is closed already.
+    pub(crate) fn close(&mut self, reason: Reason) {
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
+        let now = self.now();
+        let left = self.leave(now);
+        let fresh = self.fresh_octets();
+        self.pending = None;
+        self.reactor.tally.write(self.listener.index, |cells| {
+            cells.dec(PHASES, left.id());
+            cells.inc(CLOSED, reason.id() as usize - 1);
+            cells.add(RECEIVED, 0, fresh.0);
+            cells.add(SENT, 0, fresh.1);
+        });
+        self.record(left, Some(reason));
+    }
+
+    fn record(&mut self, phase: Phase, closed: Option<Reason>) {
+        self.seq += 1;
+        let Some(hook) = self.reactor.shared.hooks.connection.clone() else { return };
+        let record = ConnectionRecord {
+            connection: self.info.clone(),
+            phase,
+            closed,
+            protocol: self.protocol,
+            bytes_in: self.meter.received.get(),
+            bytes_out: self.meter.sent.get(),
+            requests: self.requests,
+            times: self.phase_times(),
+            seq: self.seq,
+            time: unix_time(),
+        };
+        hook(&record);
+    }
+
+    fn phase_times(&self) -> PhaseTimes {
+        std::array::from_fn(|id| Duration::from_micros(self.times[id]))
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // Reached without a reason only when our own code panicked.
+        self.close(Reason::Internal);
+        self.reactor.changed();
+    }
+}
+
+/// Unix time, for records.
+pub(crate) fn unix_time() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
+
+/// The reason behind a failed read or write.
+pub(crate) fn reason_of_io(error: &std::io::Error) -> Reason {
+    use std::io::ErrorKind;
+    if let Some(tls) = error.get_ref().and_then(|source| source.downcast_ref::<rustls::Error>()) {
+        return crate::tls::reason_of(tls);
+    }
+    match error.kind() {
+        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => Reason::PeerReset,
+        // The stream ended without close_notify; whether that cut a message is for the phase to say.
+        ErrorKind::UnexpectedEof => Reason::TlsShutdown,
+        _ => Reason::Io,
+    }
+}
+
+/// Serves one connection to its end. Generic over the transport, so that tests run it over pipes in memory.
+pub(crate) async fn serve<T: Transport>(mut connection: Connection, socket: T) {
+    let since = connection.now();
+    let socket = Metered::new(socket, connection.meter.clone());
+    let wire = match connection.listener.tls() {
+        None => Ok(Wire::Plain(socket)),
+        Some(config) => {
+            Box::pin(crate::tls::handshake::perform(&mut connection, socket, config, since)).await
+        }
+    };
+    let reason = match wire {
+        Ok(wire) => crate::http::serve(&mut connection, wire).await,
+        Err(failed) => crate::http::end_without_tls(&mut connection, failed).await,
+    };
+    connection.close(reason);
+}
+
+/// Closes a wire in the way that the peer is to see.
+pub(crate) async fn end<T: Transport>(connection: &mut Connection, mut wire: Wire<T>, how: End) {
+    let patience = connection.settings.flush_timeout;
+    std::future::poll_fn(|cx| {
+        match how {
+            End::Close => wire.close(cx, patience),
+            End::Reset => wire.reset(),
+        }
+        Poll::Ready(())
+    })
+    .await;
+    drop(wire);
+}
+
+/// What the peer sees at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// close_notify and FIN.
+    Close,
+    /// TCP reset.
+    Reset,
 }

@@ -65,7 +65,9 @@ pub(crate) const UNANSWERED: Cell = Cell(STARTED.0 + 1);
 pub(crate) const HANDSHAKES_FAILED: Cell = Cell(UNANSWERED.0 + 1);
 /// Requests whose program has answered, or that never reached it, and that are not over yet.
 pub(crate) const ANSWERED: Cell = Cell(HANDSHAKES_FAILED.0 + 1);
-const PER_LISTENER: usize = ANSWERED.0 + 1;
+/// Octets of memory held for connections (gauge).
+pub(crate) const MEMORY: Cell = Cell(ANSWERED.0 + 1);
+const PER_LISTENER: usize = MEMORY.0 + 1;
 
 /// The numbers of one reactor.
 pub(crate) struct Tally {

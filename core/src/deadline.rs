@@ -45,11 +45,11 @@ struct Entry {
 }
 
 impl Deadlines {
-    pub(crate) fn new() -> Rc<Self> {
+    pub(crate) fn new(shared: Arc<AtomicU64>) -> Rc<Self> {
         Rc::new(Self {
             swept: Cell::new(Instant::now()),
             swept_at: Cell::new(0),
-            shared: Arc::default(),
+            shared,
             entries: RefCell::default(),
             free: RefCell::default(),
             live: Cell::new(0),
@@ -64,11 +64,6 @@ impl Deadlines {
     fn at(&self, instant: Instant) -> Moment {
         let since = instant.saturating_duration_since(self.swept.get()).min(STEP * 2);
         self.swept_at.get() + micros(since)
-    }
-
-    /// The moment of the last sweep, readable from any thread.
-    pub(crate) fn coarse(&self) -> Arc<AtomicU64> {
-        self.shared.clone()
     }
 
     /// How many deadlines exist: one per connection.
@@ -300,7 +295,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_stalled_reactor_forgives_the_excess() {
-        let table = Deadlines::new();
+        let table = Deadlines::new(Arc::default());
         let before = table.now();
         tokio::time::advance(Duration::from_secs(12)).await;
         table.sweep();
@@ -309,7 +304,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_deadline_wakes_at_its_moment_and_not_before() {
-        let table = Deadlines::new();
+        let table = Deadlines::new(Arc::default());
         let deadline = table.register();
         let (waker, wakes) = futures_free_waker();
         deadline.set(table.now() + micros(Duration::from_millis(250)), &waker);

@@ -108,7 +108,7 @@ impl Turn {
 
 impl Reactor {
     /// Hands a request to the program; `false` when there is no room for one more.
-    pub(crate) fn dispatch(&self, exchange: &Arc<Exchange>, spare: Vec<u8>) -> bool {
+    pub(crate) fn dispatch(&self, exchange: &Arc<Exchange>) -> bool {
         let load = &self.shared.load;
         let link = &exchange.link;
         let slot = match &self.shared.dispatch {
@@ -123,12 +123,12 @@ impl Reactor {
         match &self.shared.dispatch {
             Dispatcher::Inline(handler) => {
                 exchange.mark_delivered();
-                exchange.begin_dispatch(self.deadlines.now(), spare);
+                exchange.begin_dispatch(self.deadlines.now());
                 self.watch(|| call(handler, request));
                 exchange.end_dispatch();
             }
             dispatcher => {
-                exchange.begin_dispatch(self.deadlines.now(), spare);
+                exchange.begin_dispatch(self.deadlines.now());
                 exchange.end_dispatch();
                 let queue = self.turn.next.get() % dispatcher.queues().len();
                 self.turn.next.set(queue + 1);

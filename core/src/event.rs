@@ -1,6 +1,7 @@
 //! What an observer is told: records of connections, requests and log lines, and the events of a completion queue. Who delivers
 //! them is `queue.rs` and `dispatch.rs`; who counts is `counters.rs`.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -110,8 +111,8 @@ pub enum Event {
     RequestEnd(Box<RequestRecord>),
     /// A log record, and how many were lost before it.
     Log(Box<LogRecord>, u64),
-    /// A value that the program gave away is its own again (a binding's own business).
-    Drop(usize),
+    /// A value that the program gave away is its own again (a binding's own business). Dropped unseen, it frees itself.
+    Drop(Box<dyn Any + Send>),
     /// The server behind the queue has ended: the last event.
     Shutdown,
 }

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -14,7 +14,9 @@ use bytes::Bytes;
 
 use crate::connection::ConnectionInfo;
 use crate::deadline::{Moment, PhaseClock, PhaseLimits};
+use crate::http::fields::FieldLines;
 use crate::http::head::Head;
+use crate::http::trailers::Trailers;
 use crate::link::{Link, lock};
 use crate::reason::Reason;
 use crate::settings::Settings;
@@ -33,8 +35,6 @@ pub enum Ready {
 
 pub(crate) type CancelHook = Box<dyn FnOnce(Reason) + Send>;
 pub(crate) type ReadyHook = Arc<dyn Fn(Ready) + Send + Sync>;
-/// Field names and values, as the program gave them.
-pub(crate) type Fields = Vec<(Box<[u8]>, Box<[u8]>)>;
 
 /// One request and its answer, shared by connection and program. The program's owning handle is
 /// [`Request`](crate::request::Request); this is what outlives its release, for views and events.
@@ -54,6 +54,7 @@ pub struct Exchange {
     cancelled: AtomicU32,
     tag: AtomicU64,
     token: AtomicU64,
+    watcher: OnceLock<fn(u64, Reason)>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -137,7 +138,7 @@ pub(crate) struct Content {
     /// The program waits for octets that are not here: the body clock runs.
     pub(crate) wanted: bool,
     pub(crate) armed: bool,
-    pub(crate) trailers: Fields,
+    pub(crate) trailers: Arc<Trailers>,
     pub(crate) waker: Option<Waker>,
 }
 
@@ -153,7 +154,7 @@ pub(crate) enum ContentEnd {
 #[derive(Default)]
 pub(crate) struct Answer {
     pub(crate) stage: Stage,
-    pub(crate) informational: VecDeque<(u16, Fields)>,
+    pub(crate) informational: VecDeque<AnswerHead>,
     /// Handed over and not yet taken by the connection.
     pub(crate) head: Option<AnswerHead>,
     pub(crate) chunks: VecDeque<Bytes>,
@@ -161,11 +162,9 @@ pub(crate) struct Answer {
     pub(crate) queued: usize,
     pub(crate) announced: Option<u64>,
     pub(crate) written: u64,
-    pub(crate) trailers: Fields,
+    pub(crate) trailers: Option<FieldLines>,
     pub(crate) armed: bool,
     pub(crate) waker: Option<Waker>,
-    /// An empty buffer with capacity, lent by the connection for the next head.
-    pub(crate) spare: Vec<u8>,
 }
 
 /// How far the program's side of the answer is.
@@ -194,22 +193,11 @@ pub enum Failure {
     Unanswered,
 }
 
-/// A response head in the form that the connection sends.
-pub(crate) enum AnswerHead {
-    /// Status line and the program's fields; framing, connection and date are the connection's to add. A small body stands
-    /// behind `fields_end` so that head and body leave in one send.
-    Http1 { status: u16, bytes: Vec<u8>, fields_end: usize, dated: bool },
-    /// Boxed: an HTTP/1 answer must not carry the weight.
-    Http2(Box<http::Response<()>>),
-}
-
-impl AnswerHead {
-    pub(crate) fn status(&self) -> u16 {
-        match self {
-            Self::Http1 { status, .. } => *status,
-            Self::Http2(response) => response.status().as_u16(),
-        }
-    }
+/// A response head; framing, connection and date are the connection's to add.
+#[derive(Debug)]
+pub(crate) struct AnswerHead {
+    pub(crate) status: u16,
+    pub(crate) lines: FieldLines,
 }
 
 impl Exchange {
@@ -242,6 +230,7 @@ impl Exchange {
             cancelled: AtomicU32::new(0),
             tag: AtomicU64::new(0),
             token: AtomicU64::new(0),
+            watcher: OnceLock::new(),
             state: Mutex::new(State {
                 content,
                 answer: Answer::default(),
@@ -297,7 +286,7 @@ impl Exchange {
 
     /// The name under which a binding knows this exchange (a C id); 0 at first.
     pub fn token(&self) -> u64 {
-        self.token.load(Ordering::Relaxed)
+        self.token.load(Ordering::Acquire)
     }
 
     /// Sets the name under which a binding knows this exchange.
@@ -305,9 +294,17 @@ impl Exchange {
         self.token.store(token, Ordering::Relaxed);
     }
 
+    /// As [`Exchange::set_token`], for a binding that answers "is it cancelled?" without a look at the exchange: `cancelled`
+    /// runs inside the cancel and must only take note. Who calls this looks at [`Exchange::cancelled`] afterwards.
+    pub fn watch(&self, token: u64, cancelled: fn(u64, Reason)) {
+        let _ = self.watcher.set(cancelled);
+        self.token.store(token, Ordering::SeqCst);
+    }
+
     /// Why the exchange was cancelled; `None` while it lives. One atomic load.
     pub fn cancelled(&self) -> Option<Reason> {
-        Reason::from_id(self.cancelled.load(Ordering::Acquire))
+        // Sequentially consistent with `watch` and `raise_cancel`: one of the two sees the other.
+        Reason::from_id(self.cancelled.load(Ordering::SeqCst))
     }
 
     /// How the exchange ended on the wire; `None` while it lives.
@@ -355,10 +352,9 @@ impl Exchange {
     // ---- the connection's side ----
 
     /// Before an inline callback: what the program does inside needs no wake-up.
-    pub(crate) fn begin_dispatch(&self, now: Moment, spare: Vec<u8>) {
+    pub(crate) fn begin_dispatch(&self, now: Moment) {
         let mut state = self.lock();
         state.dispatching = true;
-        state.answer.spare = spare;
         state.handler_clock.run(now);
     }
 
@@ -434,7 +430,10 @@ impl Exchange {
         if self.cancelled.load(Ordering::Acquire) != 0 {
             return (false, None);
         }
-        self.cancelled.store(reason.id(), Ordering::Release);
+        self.cancelled.store(reason.id(), Ordering::SeqCst);
+        if let (token @ 1.., Some(watcher)) = (self.token.load(Ordering::SeqCst), self.watcher.get()) {
+            watcher(token, reason);
+        }
         self.wake_all(state);
         (true, state.on_cancel.take())
     }

@@ -1,6 +1,74 @@
+//! A hardened TLS and HTTP server that lives inside other people's programs.
+//!
+//! A connection walks through the files of this crate in order, and each step has one deadline, one set of limits, one close
+//! reason:
+//!
+//! ```text
+//!   accept        listener.rs      descriptors, back-off, eviction
+//!   admit         admission.rs     connections, pending handshakes, running handlers
+//!   handshake     tls/handshake.rs hello, handshake
+//!   HTTP          http/h1.rs       header, body, idle, linger       (http/h2.rs: opening, streams)
+//!   handler       dispatch.rs      inline, workers, queues
+//!   response      exchange.rs      response, flush
+//!   close         connection.rs    one reason, one record
+//! ```
+//!
+//! Every limit is a row of [`settings`]; every way to end is a [`Reason`].
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use bartizan::tls::{Identity, Tls};
+//! use bartizan::{Body, Config, Dispatch, Listener, Request, Server};
+//!
+//! let mut tls = Tls::new();
+//! tls.identity(None, Identity::self_signed("localhost")?)?;
+//! let hello = |request: Request| {
+//!     let fields: [(&[u8], &[u8]); 1] = [(b"content-type", b"text/plain")];
+//!     let _ = request.respond(200, fields, Body::Copied(b"Hello, World!"));
+//! };
+//! let listener = Listener::new("127.0.0.1:8443".parse()?, Some(tls));
+//! let config = Config::new(vec![listener], Dispatch::Inline(Arc::new(hello)));
+//! let server = Server::start(&config)?;
+//! server.wait(None)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 #![forbid(unsafe_code)]
 
+mod admission;
+mod buffer;
+mod config;
+mod connection;
+mod counters;
+mod deadline;
+mod dispatch;
 pub mod error;
-pub mod reason;
+mod event;
+mod exchange;
+mod http;
+mod link;
+mod listener;
+mod metrics;
+mod phase;
+mod queue;
+mod reactor;
+mod reason;
+mod request;
+mod server;
 pub mod settings;
 pub mod tls;
+mod transport;
+
+pub use config::{Bind, Cidr, Config, Dispatch, Handler, Hooks, Listener, Role};
+pub use connection::{ConnectionInfo, Endpoint, Protocol};
+pub use counters::Snapshot;
+pub use error::{Error, ErrorKind};
+pub use event::{ConnectionRecord, Event, LogLevel, LogRecord, PhaseTimes, RequestRecord};
+pub use exchange::{Exchange, Failure, Outcome, Ready};
+pub use http::head::{Framing, Head, Version};
+pub use http::trailers::Trailers;
+pub use phase::Phase;
+pub use queue::{Next, Queue};
+pub use reactor::{is_library_thread, is_reactor_thread};
+pub use reason::Reason;
+pub use request::{Body, Patience, Read, Request, RequestError};
+pub use server::Server;

@@ -9,16 +9,16 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::SystemTime;
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use crate::buffer::Pool;
+use crate::connection::unix_time;
 use crate::counters::Tally;
-use crate::deadline::{Deadlines, STEP};
+use crate::deadline::{Deadlines, Moment, STEP};
 use crate::dispatch::Turn;
-use crate::http::date::DateCache;
+use crate::http::date::{self, DateCache};
 use crate::link::Inbox;
 use crate::server::Shared;
 
@@ -55,7 +55,8 @@ pub(crate) struct Reactor {
     pub(crate) buffers: Pool,
     pub(crate) turn: Turn,
     date: RefCell<DateCache>,
-    date_due: Cell<Option<Instant>>,
+    date_due: Cell<Moment>,
+    date_second: Cell<u64>,
     /// Somebody has to sweep, or to look whether the end has come.
     changed: Notify,
 }
@@ -69,8 +70,9 @@ impl Reactor {
             tally: shared.tallies[index].clone(),
             buffers: Pool::default(),
             turn: Turn::new(shared.dispatch.queues().len(), index),
-            date: RefCell::default(),
-            date_due: Cell::new(None),
+            date: RefCell::new(DateCache::new()),
+            date_due: Cell::new(0),
+            date_second: Cell::new(0),
             changed: Notify::new(),
             shared,
         })
@@ -96,16 +98,14 @@ impl Reactor {
     }
 
     /// The date field's value of this second.
-    pub(crate) fn date<R>(&self, with: impl FnOnce(&[u8]) -> R) -> R {
+    pub(crate) fn date(&self, now: Moment) -> [u8; date::LEN] {
         let mut cache = self.date.borrow_mut();
-        let now = Instant::now();
-        if self.date_due.get().is_none_or(|due| now >= due) {
-            let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            cache.set(unix.as_secs());
-            let rest = std::time::Duration::from_secs(1).saturating_sub(std::time::Duration::from_nanos(unix.subsec_nanos().into()));
-            self.date_due.set(Some(now + rest));
+        if now >= self.date_due.get() {
+            let unix = unix_time();
+            self.date_second.set(unix.as_secs());
+            self.date_due.set(now + 1_000_000 - u64::from(unix.subsec_micros()));
         }
-        with(cache.get())
+        *cache.at(self.date_second.get())
     }
 
     /// Serves until the server drains and the last connection is gone.

@@ -14,15 +14,12 @@ use tokio::time::Instant;
 use crate::admission::RunningSlot;
 use crate::deadline::PhaseLimits;
 use crate::error::ErrorKind;
-use crate::exchange::{AnswerHead, ContentEnd, Exchange, Failure, Fields, Limits, Ready, Stage, State};
-use crate::http::fields::check_fields;
-use crate::http::h1::encode;
+use crate::exchange::{AnswerHead, ContentEnd, Exchange, Failure, Limits, Ready, Stage, State};
+use crate::http::fields::{FieldLines, Section};
 use crate::http::head::Version;
+use crate::http::trailers::Trailers;
 use crate::reason::Reason;
 use crate::settings::{Level, Overrides};
-
-/// Bodies up to this many octets are copied behind the head, so that both leave in one send.
-const INLINE_BODY: usize = 16 * 1024;
 
 /// Why a call on a request failed. Nothing changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,15 +77,6 @@ pub enum Body<'a> {
     Copied(&'a [u8]),
     /// Handed over without a copy.
     Owned(Bytes),
-}
-
-impl Body<'_> {
-    fn len(&self) -> usize {
-        match self {
-            Self::Copied(octets) => octets.len(),
-            Self::Owned(octets) => octets.len(),
-        }
-    }
 }
 
 /// The program's owning handle on one request.
@@ -368,7 +356,7 @@ impl Request {
     }
 
     /// Trailer fields; only after the end of the content.
-    pub fn trailers(&self) -> Result<Fields, RequestError> {
+    pub fn trailers(&self) -> Result<Arc<Trailers>, RequestError> {
         let state = self.exchange.lock();
         if state.content.end != Some(ContentEnd::Complete) || state.content.waiting > 0 {
             return Err(RequestError::State("the content has not been read to its end"));
@@ -382,25 +370,20 @@ impl Request {
     pub fn respond<'f>(
         &self,
         status: u16,
-        fields: impl Iterator<Item = (&'f [u8], &'f [u8])> + Clone,
+        fields: impl IntoIterator<Item = (&'f [u8], &'f [u8])>,
         body: Body<'_>,
     ) -> Result<(), RequestError> {
-        check_status(status)?;
-        check_fields(fields.clone()).map_err(|error| RequestError::Value(error.to_string()))?;
-        let length = body.len();
+        let head = final_head(status, fields)?;
+        let content = match body {
+            Body::Copied(octets) => Bytes::copy_from_slice(octets),
+            Body::Owned(octets) => octets,
+        };
         let mut state = self.awaited()?;
-        let mut head = self.head(&mut state, status, fields);
-        match (&mut head, body) {
-            (AnswerHead::Http1 { bytes, .. }, Body::Copied(octets)) if length <= INLINE_BODY => {
-                bytes.extend_from_slice(octets);
-            }
-            (_, Body::Copied(octets)) => push_chunk(&mut state, Bytes::copy_from_slice(octets)),
-            (_, Body::Owned(octets)) => push_chunk(&mut state, octets),
-        }
-        state.answer.announced = Some(length as u64);
-        state.answer.written = length as u64;
+        state.answer.announced = Some(content.len() as u64);
+        state.answer.written = content.len() as u64;
         state.answer.head = Some(head);
         state.answer.stage = Stage::Finished;
+        push_chunk(&mut state, content);
         self.exchange.touch(&state);
         Ok(())
     }
@@ -409,18 +392,18 @@ impl Request {
     pub fn inform<'f>(
         &self,
         status: u16,
-        fields: impl Iterator<Item = (&'f [u8], &'f [u8])> + Clone,
+        fields: impl IntoIterator<Item = (&'f [u8], &'f [u8])>,
     ) -> Result<(), RequestError> {
         if !(102..=199).contains(&status) {
             return Err(RequestError::Value(format!("status code {status} is not informational: 102 to 199")));
         }
-        check_fields(fields.clone()).map_err(|error| RequestError::Value(error.to_string()))?;
+        let lines = lines(Section::Header, fields)?;
         let mut state = self.awaited()?;
         if self.exchange.head.version() == Version::Http10 {
             // RFC 9110 15.2: a server must not send a 1xx response to an HTTP/1.0 client.
             return Ok(());
         }
-        state.answer.informational.push_back((status, owned(fields)));
+        state.answer.informational.push_back(AnswerHead { status, lines });
         self.exchange.touch(&state);
         Ok(())
     }
@@ -429,13 +412,11 @@ impl Request {
     pub fn begin<'f>(
         &self,
         status: u16,
-        fields: impl Iterator<Item = (&'f [u8], &'f [u8])> + Clone,
+        fields: impl IntoIterator<Item = (&'f [u8], &'f [u8])>,
         length: Option<u64>,
     ) -> Result<(), RequestError> {
-        check_status(status)?;
-        check_fields(fields.clone()).map_err(|error| RequestError::Value(error.to_string()))?;
+        let head = final_head(status, fields)?;
         let mut state = self.awaited()?;
-        let head = self.head(&mut state, status, fields);
         state.answer.announced = length;
         state.answer.head = Some(head);
         state.answer.stage = Stage::Begun;
@@ -510,15 +491,15 @@ impl Request {
     /// Ends a streamed answer. Short of the announced length the exchange is aborted.
     pub fn finish<'f>(
         &self,
-        trailers: impl Iterator<Item = (&'f [u8], &'f [u8])> + Clone,
+        trailers: impl IntoIterator<Item = (&'f [u8], &'f [u8])>,
     ) -> Result<(), RequestError> {
-        check_fields(trailers.clone()).map_err(|error| RequestError::Value(error.to_string()))?;
+        let trailers = lines(Section::Trailer, trailers)?;
         let mut state = self.exchange.lock();
         self.writable(&state, 0)?;
         let short = state.answer.announced.is_some_and(|announced| announced != state.answer.written)
             && !self.exchange.head.is_head();
         state.answer.stage = if short { Stage::Aborted } else { Stage::Finished };
-        state.answer.trailers = owned(trailers);
+        state.answer.trailers = Some(trailers);
         self.exchange.touch(&state);
         if short {
             return Err(RequestError::State("finished short of the announced content length: aborted"));
@@ -553,22 +534,6 @@ impl Request {
             Stage::Awaited => Ok(state),
             _ => Err(RequestError::State("this request is answered already")),
         }
-    }
-
-    fn head<'f>(
-        &self,
-        state: &mut State,
-        status: u16,
-        fields: impl Iterator<Item = (&'f [u8], &'f [u8])> + Clone,
-    ) -> AnswerHead {
-        if self.exchange.head.version() == Version::Http2 {
-            return AnswerHead::Http2(Box::new(http2_head(status, fields)));
-        }
-        let mut bytes = std::mem::take(&mut state.answer.spare);
-        bytes.clear();
-        let dated = fields.clone().any(|(name, _)| name.eq_ignore_ascii_case(b"date"));
-        encode::begin_head(&mut bytes, status, fields);
-        AnswerHead::Http1 { status, fields_end: bytes.len(), bytes, dated }
     }
 }
 
@@ -605,30 +570,19 @@ fn push_chunk(state: &mut State, octets: Bytes) {
     }
 }
 
-fn check_status(status: u16) -> Result<(), RequestError> {
-    if (200..=599).contains(&status) {
-        return Ok(());
+fn final_head<'f>(
+    status: u16,
+    fields: impl IntoIterator<Item = (&'f [u8], &'f [u8])>,
+) -> Result<AnswerHead, RequestError> {
+    if !(200..=599).contains(&status) {
+        return Err(RequestError::Value(format!("status code {status} is out of range: 200 to 599")));
     }
-    Err(RequestError::Value(format!("status code {status} is out of range: 200 to 599")))
+    Ok(AnswerHead { status, lines: lines(Section::Header, fields)? })
 }
 
-fn owned<'f>(fields: impl Iterator<Item = (&'f [u8], &'f [u8])>) -> Fields {
-    fields.map(|(name, value)| (name.into(), value.into())).collect()
-}
-
-/// A response head for the h2 crate. Names and values were checked by the caller, with the grammar that `http` uses too; what
-/// `http` would still refuse is left out here and cannot occur.
-fn http2_head<'f>(status: u16, fields: impl Iterator<Item = (&'f [u8], &'f [u8])>) -> http::Response<()> {
-    let mut response = http::Response::new(());
-    *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
-    append_fields(response.headers_mut(), fields);
-    response
-}
-
-pub(crate) fn append_fields<'f>(map: &mut http::HeaderMap, fields: impl Iterator<Item = (&'f [u8], &'f [u8])>) {
-    for (name, value) in fields {
-        if let (Ok(name), Ok(value)) = (http::HeaderName::from_bytes(name), http::HeaderValue::from_bytes(value)) {
-            map.append(name, value);
-        }
-    }
+fn lines<'f>(
+    section: Section,
+    fields: impl IntoIterator<Item = (&'f [u8], &'f [u8])>,
+) -> Result<FieldLines, RequestError> {
+    FieldLines::collect(section, fields).map_err(|error| RequestError::Value(error.to_string()))
 }

@@ -1,2 +1,521 @@
-//! The running server: start, addresses, TLS update, numbers, drain, end. Threads are made here and joined here; what they do
-//! is `reactor.rs` and `dispatch.rs`.
+//! The running server: start, addresses, TLS update, numbers, drain, end. Threads are made here; what they do is `reactor.rs`,
+//! `listener.rs` and `dispatch.rs`.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::LocalSet;
+use tokio::time::Instant;
+
+use crate::admission::{Load, Pending, Registry};
+use crate::config::{Cidr, Config, Hooks, Role};
+use crate::counters::{self, Snapshot, Sum, Tally};
+use crate::deadline::Deadlines;
+use crate::dispatch::{self, Dispatcher};
+use crate::error::{Error, ErrorKind};
+use crate::event::{Event, LogLevel, LogRecord};
+use crate::http::head::HeadLimits;
+use crate::link::{Inbox, Order, lock};
+use crate::listener::{self, Bound};
+use crate::phase::Phase;
+use crate::reactor::{Reactor, is_library_thread, mark_reactor_thread};
+use crate::reason::Reason;
+use crate::request::RequestError;
+use crate::settings::Settings;
+use crate::tls::{NameMap, Tls, TlsConfig, normalize};
+
+/// What the threads of one server share.
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    pub(crate) listeners: Vec<Arc<ListenerState>>,
+    pub(crate) dispatch: Dispatcher,
+    pub(crate) hooks: Hooks,
+    pub(crate) load: Arc<Load>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) tallies: Vec<Arc<Tally>>,
+    pub(crate) inboxes: Vec<Arc<Inbox>>,
+    /// Connections per reactor, for the choice of the least loaded.
+    pub(crate) population: Vec<AtomicUsize>,
+    pub(crate) next_connection: AtomicU64,
+    draining: AtomicBool,
+    /// Raised once, when accepting is to stop.
+    pub(crate) stop_accepting: Notify,
+    /// Failures to accept, by listener and error name.
+    pub(crate) accept_errors: Mutex<BTreeMap<(u32, &'static str), u64>>,
+    living: Living,
+}
+
+/// Threads that have not ended.
+#[derive(Default)]
+struct Living {
+    count: Mutex<usize>,
+    ended: Condvar,
+}
+
+/// One listener of a running server.
+pub(crate) struct ListenerState {
+    pub(crate) index: u32,
+    pub(crate) settings: Arc<Settings>,
+    /// Level N: settings by server name.
+    pub(crate) names: NameMap<Arc<Settings>>,
+    tls: Option<RwLock<Arc<TlsConfig>>>,
+    pub(crate) pending: Arc<Pending>,
+    pub(crate) trust_proxy: Vec<Cidr>,
+    address: String,
+}
+
+impl ListenerState {
+    pub(crate) fn is_secure(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// The configuration for a handshake that begins now.
+    pub(crate) fn tls(&self) -> Option<Arc<TlsConfig>> {
+        let tls = self.tls.as_ref()?;
+        Some(tls.read().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+}
+
+/// Connection ids carry this mark, so that a binding can tell them from its own ids; they stay below 2^53.
+const CONNECTION_ID_BASE: u64 = 1 << 52;
+
+/// A running server. Dropping it stops it at once without waiting; requests that the program holds live on.
+pub struct Server {
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let addresses: Vec<_> = self.shared.listeners.iter().map(|listener| &listener.address).collect();
+        f.debug_struct("Server").field("listeners", &addresses).finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Checks the whole configuration, binds every listener and starts the threads. Returns when every listener accepts.
+    pub fn start(config: &Config) -> Result<Self, Error> {
+        let mut faults = config.settings.check();
+        if config.listeners.is_empty() {
+            faults.push(Error::new(ErrorKind::Value, "no listener: at least one address is needed"));
+        }
+        let mut prepared = Vec::new();
+        for listener in &config.listeners {
+            match prepare(&config.settings, listener) {
+                Ok(ready) => prepared.push(ready),
+                Err(listener_faults) => faults.extend(listener_faults),
+            }
+        }
+        Error::all(faults)?;
+        let mut settings = config.settings.effective();
+        resolve_autos(&mut settings);
+
+        let mut listeners = Vec::new();
+        let mut sockets = Vec::new();
+        for (index, (listener, (own, names, tls))) in config.listeners.iter().zip(prepared).enumerate() {
+            let bound = listener::bind(&listener.bind, &own)?;
+            listeners.push(Arc::new(ListenerState {
+                index: index as u32,
+                pending: Pending::new(own.max_pending_handshakes as usize),
+                settings: Arc::new(own),
+                names,
+                tls: tls.map(|tls| RwLock::new(Arc::new(tls))),
+                trust_proxy: listener.trust_proxy.clone(),
+                address: bound.address.clone(),
+            }));
+            sockets.push(bound);
+        }
+        if listeners.iter().any(|listener| listener.is_secure()) {
+            crate::tls::warm()?;
+        }
+        let dispatch = Dispatcher::new(&config.dispatch)
+            .map_err(|error| Error::new(ErrorKind::Io, format!("no descriptor for the queue: {error}")).caused_by(error))?;
+        let load = Load::new(settings.max_running_handlers as usize, settings.max_queued_requests as usize);
+        for queue in dispatch.queues() {
+            if !queue.attach(load.clone()) {
+                return Err(Error::new(ErrorKind::State, "a queue serves another server already"));
+            }
+        }
+        let reactors = settings.io_threads.unwrap_or_else(default_io_threads);
+        let clocks: Vec<_> = (0..reactors).map(|_| Arc::new(AtomicU64::new(0))).collect();
+        let shared = Arc::new(Shared {
+            tallies: (0..reactors).map(|_| Tally::new(listeners.len())).collect(),
+            inboxes: clocks.iter().map(|clock| Inbox::new(clock.clone())).collect(),
+            population: (0..reactors).map(|_| AtomicUsize::new(0)).collect(),
+            settings,
+            listeners,
+            dispatch,
+            hooks: config.hooks.clone(),
+            load,
+            registry: Registry::new(),
+            next_connection: AtomicU64::new(CONNECTION_ID_BASE),
+            draining: AtomicBool::new(false),
+            stop_accepting: Notify::new(),
+            accept_errors: Mutex::default(),
+            living: Living::default(),
+        });
+        let server = Self { shared };
+        // On failure the server is dropped: the threads that run already end by themselves.
+        server.spawn_workers()?;
+        server.spawn_reactors(sockets)?;
+        server.shared.log(LogLevel::Info, "started");
+        Ok(server)
+    }
+
+    fn spawn_workers(&self) -> Result<(), Error> {
+        let Dispatcher::Workers { .. } = self.shared.dispatch else { return Ok(()) };
+        let workers = self.shared.settings.worker_threads.unwrap_or_else(default_worker_threads);
+        for index in 0..workers {
+            let shared = self.shared.clone();
+            self.spawn(format!("bartizan-work-{index}"), move || {
+                if let Dispatcher::Workers { handler, queue } = &shared.dispatch {
+                    dispatch::work(handler, &queue[0], &shared.hooks);
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    fn spawn_reactors(&self, sockets: Vec<Bound>) -> Result<(), Error> {
+        let mut sockets = Some(sockets);
+        let accepting = Arc::new((Mutex::new(false), Condvar::new()));
+        // The last one first: reactor 0 accepts, and hands sockets to reactors that run.
+        for index in (0..self.shared.inboxes.len()).rev() {
+            let shared = self.shared.clone();
+            let sockets = if index == 0 { sockets.take() } else { None };
+            let accepting = accepting.clone();
+            self.spawn(format!("bartizan-io-{index}"), move || {
+                run_reactor(index, &shared, sockets, &accepting);
+            })?;
+        }
+        let (ready, signal) = &*accepting;
+        let mut ready = lock(ready);
+        while !*ready {
+            ready = signal.wait(ready).unwrap_or_else(PoisonError::into_inner);
+        }
+        Ok(())
+    }
+
+    /// Starts one of our threads: without the host's signals, and counted until it ends.
+    fn spawn(&self, name: String, body: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+        *lock(&self.shared.living.count) += 1;
+        let ended = Ended(self.shared.clone());
+        let spawned = thread::Builder::new().name(name).spawn(move || {
+            let _ended = ended;
+            // Signals are the host's: its handlers must not run on our threads, and a write to a closed pipe must not kill it.
+            let _ = nix::sys::signal::SigSet::all().thread_block();
+            body();
+        });
+        spawned.map(drop).map_err(|error| {
+            Error::new(ErrorKind::Io, format!("no thread for the server: {error}")).caused_by(error)
+        })
+    }
+
+    /// How many listeners there are.
+    pub fn listeners(&self) -> u32 {
+        self.shared.listeners.len() as u32
+    }
+
+    /// `127.0.0.1:45123`, or `unix:/path`; `None` past the last listener.
+    pub fn address(&self, listener: u32) -> Option<String> {
+        Some(self.shared.listeners.get(listener as usize)?.address.clone())
+    }
+
+    /// Whether a listener speaks TLS.
+    pub fn is_secure(&self, listener: u32) -> bool {
+        self.shared.listeners.get(listener as usize).is_some_and(|listener| listener.is_secure())
+    }
+
+    /// The server's settings as they act.
+    pub fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    /// A listener's settings as they act.
+    pub fn listener_settings(&self, listener: u32) -> Option<&Settings> {
+        Some(&self.shared.listeners.get(listener as usize)?.settings)
+    }
+
+    /// Replaces identities and policy; atomic, for new handshakes only.
+    pub fn update_tls(&self, listener: u32, tls: &Tls) -> Result<(), Error> {
+        let Some(state) = self.shared.listeners.get(listener as usize) else {
+            let fault = format!("listener {listener} does not exist: 0 to {}", self.listeners() - 1);
+            return Err(Error::new(ErrorKind::Value, fault));
+        };
+        let Some(current) = &state.tls else {
+            return Err(Error::new(ErrorKind::State, format!("listener {listener} is cleartext")));
+        };
+        let compiled = Arc::new(tls.build(state.settings.http2)?);
+        *current.write().unwrap_or_else(PoisonError::into_inner) = compiled;
+        self.shared.log(LogLevel::Info, "TLS configuration replaced");
+        Ok(())
+    }
+
+    /// Starts the drain: accepting stops, idle connections close, exchanges in flight complete. After `grace` (`None` =
+    /// `drain_timeout`) what is left is cut; zero cuts at once. Again with less means sooner.
+    pub fn shutdown(&self, grace: Option<Duration>) {
+        self.shared.drain(grace.unwrap_or(self.shared.settings.drain_timeout));
+    }
+
+    /// Waits until every connection is closed, every callback has returned and every thread has ended; `false` = timed out.
+    pub fn wait(&self, timeout: Option<Duration>) -> Result<bool, RequestError> {
+        if is_library_thread() {
+            return Err(RequestError::Deadlock);
+        }
+        let until = timeout.map(|timeout| Instant::now() + timeout);
+        let living = &self.shared.living;
+        let mut count = lock(&living.count);
+        while *count > 0 {
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            count = match left {
+                Some(Duration::ZERO) => return Ok(false),
+                Some(left) => living.ended.wait_timeout(count, left).unwrap_or_else(PoisonError::into_inner).0,
+                None => living.ended.wait(count).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+        Ok(true)
+    }
+
+    /// The numbers of this moment.
+    pub fn snapshot(&self) -> Snapshot {
+        self.shared.snapshot()
+    }
+
+    /// OpenMetrics 1.0 text of this moment.
+    pub fn metrics_text(&self) -> String {
+        crate::metrics::render(&self.shared)
+    }
+
+    /// Gives freed pages back to the system, as far as the allocator can be asked to; ours has no caches worth it.
+    pub fn trim(&self) {
+        for inbox in &self.shared.inboxes {
+            inbox.run(Box::new(|reactor| reactor.buffers.trim()));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shared.drain(Duration::ZERO);
+    }
+}
+
+impl Shared {
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn sum(&self) -> Sum {
+        Sum::of(self.tallies.iter(), self.listeners.len())
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let sum = self.sum();
+        let total = |cell, index| sum.total(cell, index);
+        let open_by_phase = std::array::from_fn(|id| total(counters::PHASES, id));
+        let closed_by_reason = std::array::from_fn(|id| total(counters::CLOSED, id));
+        let started = total(counters::STARTED, 0);
+        let ended: u64 = (0..counters::PROTOCOLS * Reason::COUNT).map(|id| total(counters::ENDED, id)).sum();
+        let (descriptors_open, descriptors_limit) = crate::listener::descriptors();
+        Snapshot {
+            connections_accepted: total(counters::ACCEPTED, 0),
+            connections_open: open_by_phase.iter().sum(),
+            connections_closed: closed_by_reason.iter().sum(),
+            handshakes_completed: sum.handshakes.values().sum(),
+            handshakes_failed: total(counters::HANDSHAKES_FAILED, 0),
+            handshakes_resumed: sum.handshakes.iter().filter(|(key, _)| key.resumed).map(|(_, count)| count).sum(),
+            handshakes_pending: open_by_phase[Phase::Hello.id()] + open_by_phase[Phase::Handshake.id()],
+            requests_started: started,
+            requests_ended: ended,
+            requests_live: started - ended,
+            handlers_running: self.load.running() as u64,
+            requests_queued: self.load.queued() as u64,
+            requests_unanswered: total(counters::UNANSWERED, 0),
+            bytes_received: total(counters::RECEIVED, 0),
+            bytes_sent: total(counters::SENT, 0),
+            memory_bytes: total(counters::MEMORY, 0),
+            descriptors_open,
+            descriptors_limit,
+            open_by_phase,
+            closed_by_reason,
+        }
+    }
+
+    fn drain(self: &Arc<Self>, grace: Duration) {
+        let first = !self.draining.swap(true, Ordering::AcqRel);
+        if first {
+            self.log(LogLevel::Info, "draining");
+        }
+        self.stop_accepting.notify_one();
+        if grace.is_zero() {
+            self.registry.order_all(Order::Close(Reason::ProgramStop));
+        } else {
+            self.registry.order_all(Order::Drain);
+            let shared = self.clone();
+            self.inboxes[0].run(Box::new(move |_| {
+                tokio::task::spawn_local(async move {
+                    tokio::time::sleep(grace).await;
+                    shared.registry.order_all(Order::Close(Reason::Drain));
+                });
+            }));
+        }
+        // Every reactor looks whether it is done.
+        for inbox in &self.inboxes {
+            inbox.run(Box::new(|reactor| reactor.changed()));
+        }
+    }
+
+    /// Accepting failed, with what.
+    pub(crate) fn accept_failed(&self, listener: u32, error: &std::io::Error) {
+        let name = error.raw_os_error().map_or("other", |code| nix::errno::Errno::from_raw(code).desc());
+        *lock(&self.accept_errors).entry((listener, name)).or_default() += 1;
+    }
+
+    /// A bug of ours was caught: the state is not trusted any more, so the server drains.
+    pub(crate) fn poison(self: &Arc<Self>, what: &str) {
+        self.log(LogLevel::Error, &format!("a bug of ours was caught, the server drains: {what}"));
+        self.drain(self.settings.drain_timeout);
+    }
+
+    pub(crate) fn log(&self, level: LogLevel, text: &str) {
+        if let Some((most, hook)) = &self.hooks.log
+            && level <= *most
+        {
+            let text = text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.into() }).collect();
+            hook(&LogRecord { level, connection: 0, target: "bartizan", text });
+        }
+    }
+
+    pub(crate) fn log_stall(&self, took: Duration) {
+        self.log(LogLevel::Warn, &format!("an inline callback held a reactor for {} ms (inline_stall)", took.as_millis()));
+    }
+
+    /// The last reactor has ended: whoever drains a queue is told.
+    fn reactors_ended(&self) {
+        for queue in self.dispatch.queues() {
+            queue.push(Event::Shutdown);
+        }
+    }
+}
+
+/// Counts a thread out, however it ends.
+struct Ended(Arc<Shared>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        *lock(&self.0.living.count) -= 1;
+        self.0.living.ended.notify_all();
+    }
+}
+
+fn run_reactor(
+    index: usize,
+    shared: &Arc<Shared>,
+    sockets: Option<Vec<Bound>>,
+    accepting: &(Mutex<bool>, Condvar),
+) {
+    mark_reactor_thread();
+    if let Some(hook) = &shared.hooks.thread {
+        hook(Role::Reactor, true);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime {
+        Ok(runtime) => {
+            let tasks = LocalSet::new();
+            tasks.block_on(&runtime, async {
+                let deadlines = Deadlines::new(shared.inboxes[index].coarse_now.clone());
+                let reactor = Reactor::new(index, shared.clone(), shared.inboxes[index].clone(), deadlines);
+                if let Some(sockets) = sockets {
+                    listener::accept(&reactor, sockets);
+                    *lock(&accepting.0) = true;
+                    accepting.1.notify_all();
+                }
+                reactor.run().await;
+            });
+        }
+        Err(error) => {
+            shared.log(LogLevel::Error, &format!("no runtime for a reactor: {error}"));
+            *lock(&accepting.0) = true;
+            accepting.1.notify_all();
+            shared.drain(Duration::ZERO);
+        }
+    }
+    if shared.population[index].swap(usize::MAX, Ordering::AcqRel) != usize::MAX
+        && shared.population.iter().all(|population| population.load(Ordering::Acquire) == usize::MAX)
+    {
+        shared.reactors_ended();
+    }
+    if let Some(hook) = &shared.hooks.thread {
+        hook(Role::Reactor, false);
+    }
+}
+
+type Prepared = (Settings, NameMap<Arc<Settings>>, Option<TlsConfig>);
+
+/// Checks one listener as a whole.
+fn prepare(settings: &Settings, listener: &crate::config::Listener) -> Result<Prepared, Vec<Error>> {
+    let own = listener.settings.over(settings);
+    let mut faults = if listener.settings.is_empty() { Vec::new() } else { own.check() };
+    let mut names = NameMap::default();
+    for (name, overrides) in &listener.server_names {
+        match normalize(name) {
+            Ok(name) => {
+                let merged = overrides.over(&own);
+                faults.extend(merged.check());
+                names.insert(&name, Arc::new(merged.effective()));
+            }
+            Err(error) => faults.push(error),
+        }
+    }
+    let own = own.effective();
+    if own.proxy_protocol != crate::settings::ProxyProtocol::Off && listener.trust_proxy.is_empty() {
+        faults.push(Error::new(
+            ErrorKind::Value,
+            "proxy_protocol is on without a trusted source: anybody could claim any address",
+        ));
+    }
+    let tls = match listener.tls.as_ref().map(|tls| tls.build(own.http2)).transpose() {
+        Ok(tls) => tls,
+        Err(error) => {
+            faults.push(error);
+            None
+        }
+    };
+    if faults.is_empty() { Ok((own, names, tls)) } else { Err(faults) }
+}
+
+/// Fixes what `auto` means on this machine, so that everybody reads the same numbers.
+fn resolve_autos(settings: &mut Settings) {
+    settings.io_threads = settings.io_threads.unwrap_or_else(default_io_threads).into();
+    settings.worker_threads = settings.worker_threads.unwrap_or_else(default_worker_threads).into();
+    settings.max_connections = settings.max_connections.unwrap_or_else(default_connections).into();
+}
+
+fn default_io_threads() -> usize {
+    thread::available_parallelism().map_or(1, |cores| cores.get().min(16))
+}
+
+/// Handlers of a pool block, on the disk or on others: more threads than cores.
+fn default_worker_threads() -> usize {
+    thread::available_parallelism().map_or(8, |cores| (cores.get() * 4).clamp(8, 64))
+}
+
+/// The descriptor limit less a reserve of max(32, 2 %) for the program, at most 100,000.
+fn default_connections() -> usize {
+    let limit = crate::listener::descriptors().1;
+    let reserve = (limit / 50).max(32);
+    usize::try_from(limit.saturating_sub(reserve).clamp(1, 100_000)).unwrap_or(100_000)
+}
+
+/// The caps of a header section under these settings.
+pub(crate) fn head_limits(settings: &Settings) -> HeadLimits {
+    HeadLimits {
+        max_header_bytes: settings.max_header_bytes,
+        max_header_fields: settings.max_header_fields as usize,
+        max_cookie_fields: settings.max_cookie_fields as usize,
+        max_target_bytes: settings.max_target_bytes,
+    }
+}

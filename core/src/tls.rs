@@ -4,6 +4,7 @@
 
 mod client_auth;
 mod config;
+pub(crate) mod handshake;
 mod hello;
 mod identity;
 mod names;

@@ -1,8 +1,10 @@
 //! What carries a connection: a TCP or unix socket, or a pipe in memory under test, with or without TLS on top; and the ways to
 //! end it that reach the peer. Octets are counted here, once, where they cross the socket.
 
+use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -51,48 +53,39 @@ impl Transport for UnixStream {
     fn bound_orphan(&self, _: Duration) {}
 }
 
-/// A socket whose octets are counted.
-pub(crate) struct Metered<T> {
+/// What a socket has carried, TLS included; shared with the connection's books.
+#[derive(Default)]
+pub(crate) struct Meter {
+    pub(crate) received: Cell<u64>,
+    pub(crate) sent: Cell<u64>,
+    /// The peer's FIN was read.
+    pub(crate) ended: Cell<bool>,
+}
+
+/// A socket whose octets are counted, and whose end reaches the peer however it is dropped.
+pub(crate) struct Metered<T: Transport> {
     inner: T,
-    received: u64,
-    sent: u64,
+    meter: Rc<Meter>,
     /// Octets read before somebody decided what they are; handed out first.
     replay: Vec<u8>,
     replayed: usize,
-    /// No more than this may be received, so that a read never crosses a cap.
-    ended: bool,
 }
 
-impl<T> Metered<T> {
-    pub(crate) fn new(inner: T) -> Self {
-        Self { inner, received: 0, sent: 0, replay: Vec::new(), replayed: 0, ended: false }
-    }
-
-    pub(crate) fn received(&self) -> u64 {
-        self.received
-    }
-
-    pub(crate) fn sent(&self) -> u64 {
-        self.sent
-    }
-
-    /// Whether the peer's FIN was read.
-    pub(crate) fn ended(&self) -> bool {
-        self.ended
-    }
-
-    pub(crate) fn inner_mut(&mut self) -> &mut T {
-        &mut self.inner
-    }
-
-    pub(crate) fn inner(&self) -> &T {
-        &self.inner
+impl<T: Transport> Metered<T> {
+    pub(crate) fn new(inner: T, meter: Rc<Meter>) -> Self {
+        Self { inner, meter, replay: Vec::new(), replayed: 0 }
     }
 
     /// Hands `octets` out before anything else that is read.
     pub(crate) fn unread(&mut self, octets: Vec<u8>) {
         self.replay = octets;
         self.replayed = 0;
+    }
+}
+
+impl<T: Transport> Drop for Metered<T> {
+    fn drop(&mut self) {
+        self.inner.finish();
     }
 }
 
@@ -113,8 +106,10 @@ impl<T: Transport> AsyncRead for Metered<T> {
         let before = buf.filled().len();
         std::task::ready!(Pin::new(&mut this.inner).poll_read(cx, buf))?;
         let length = buf.filled().len() - before;
-        this.received += length as u64;
-        this.ended |= length == 0;
+        this.meter.received.set(this.meter.received.get() + length as u64);
+        if length == 0 {
+            this.meter.ended.set(true);
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -123,7 +118,7 @@ impl<T: Transport> AsyncWrite for Metered<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let length = std::task::ready!(Pin::new(&mut this.inner).poll_write(cx, buf))?;
-        this.sent += length as u64;
+        this.meter.sent.set(this.meter.sent.get() + length as u64);
         Poll::Ready(Ok(length))
     }
 
@@ -134,7 +129,7 @@ impl<T: Transport> AsyncWrite for Metered<T> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let length = std::task::ready!(Pin::new(&mut this.inner).poll_write_vectored(cx, bufs))?;
-        this.sent += length as u64;
+        this.meter.sent.set(this.meter.sent.get() + length as u64);
         Poll::Ready(Ok(length))
     }
 
@@ -152,41 +147,32 @@ impl<T: Transport> AsyncWrite for Metered<T> {
 }
 
 /// A connection ready for HTTP: cleartext, or TLS behind its handshake.
-pub(crate) enum Wire<T> {
+pub(crate) enum Wire<T: Transport> {
     Plain(Metered<T>),
     /// Boxed: the session's 1.2 KiB must not be moved about with every state.
     Tls(Box<TlsStream<Metered<T>>>),
 }
 
 impl<T: Transport> Wire<T> {
-    pub(crate) fn meter(&self) -> &Metered<T> {
+    fn socket(&mut self) -> &mut T {
         match self {
-            Self::Plain(plain) => plain,
-            Self::Tls(tls) => tls.get_ref().0,
-        }
-    }
-
-    fn meter_mut(&mut self) -> &mut Metered<T> {
-        match self {
-            Self::Plain(plain) => plain,
-            Self::Tls(tls) => tls.get_mut().0,
+            Self::Plain(plain) => &mut plain.inner,
+            Self::Tls(tls) => &mut tls.get_mut().0.inner,
         }
     }
 
     /// Ends with a reset.
     pub(crate) fn reset(&mut self) {
-        self.meter_mut().inner_mut().reset();
+        self.socket().reset();
     }
 
     /// Closes: close_notify as far as it goes into the socket at once, then the end of the stream.
     pub(crate) fn close(&mut self, cx: &mut Context<'_>, patience: Duration) {
-        let sent = Pin::new(&mut *self).poll_shutdown(cx);
-        let inner = self.meter_mut().inner_mut();
+        let _ = Pin::new(&mut *self).poll_shutdown(cx);
+        let inner = self.socket();
         // What the kernel still has to send must not outlive us for minutes.
         inner.bound_orphan(patience);
-        if !matches!(sent, Poll::Ready(Err(_))) {
-            inner.finish();
-        }
+        inner.finish();
     }
 }
 

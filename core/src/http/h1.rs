@@ -1,6 +1,584 @@
-//! HTTP/1.x: the octets of one connection. Parsing and encoding live in the files below, without IO.
+//! The HTTP/1.x connection: waits for a head, gathers a small body, hands the exchange to `h1/serving.rs`, and ends. Octets are
+//! read and written by the sans-IO files below; here live the header, idle, flush and linger clocks.
+//!
+//! Everything a connection waits for is polled in one place, so that at each moment it is in exactly one phase and no wait is
+//! without a deadline.
 
 pub(crate) mod chunked;
 pub(crate) mod encode;
+mod output;
 pub(crate) mod parse;
 pub(crate) mod scan;
+mod serving;
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use tokio::io::{AsyncWrite, ReadBuf};
+
+use crate::buffer::Input;
+use crate::connection::{Connection, End, Protocol, reason_of_io};
+use crate::deadline::{Moment, PhaseClock, Strike, micros};
+use crate::exchange::Limits;
+use crate::http::head::{Framing, Head, HeadLimits, Refusal, Version};
+use crate::http::live::{Books, Live};
+use crate::link::Order;
+use crate::phase::Phase;
+use crate::reason::Reason;
+use crate::transport::{Transport, Wire};
+
+use encode::{Canned, Persistence};
+use output::{FULL, Output};
+use scan::Scan;
+use serving::Serving;
+
+/// Answers given in one turn before the other connections of the reactor have theirs: a pipelined burst is served without
+/// touching the socket, so tokio's own budget never strikes.
+const BURST: u32 = 32;
+
+/// What opens an HTTP/2 connection with prior knowledge (RFC 9113 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// How the HTTP/1 part of a connection ended.
+pub(crate) enum Ended<T: Transport> {
+    /// To be closed, as the peer is to see it.
+    Closed(Wire<T>, End, Reason),
+    /// The peer speaks HTTP/2; these octets were read.
+    Http2(Wire<T>, Vec<u8>),
+}
+
+/// Serves a connection to its end, or until it turns out to speak HTTP/2.
+pub(crate) async fn serve<T: Transport>(connection: &mut Connection, wire: Wire<T>) -> Ended<T> {
+    let mut http1 = Http1::new(connection, wire);
+    let verdict = std::future::poll_fn(|cx| http1.poll(cx)).await;
+    let Http1 { wire, mut input, .. } = http1;
+    match verdict {
+        Verdict::Close(end, reason) => Ended::Closed(wire, end, reason),
+        Verdict::Http2 => Ended::Http2(wire, std::mem::take(&mut input).octets().to_vec()),
+    }
+}
+
+/// What a step of the loop found.
+enum Step {
+    /// Something changed: look again.
+    Again,
+    /// Nothing to do until somebody wakes us.
+    Wait,
+    Over(Verdict),
+}
+
+enum Verdict {
+    Close(End, Reason),
+    Http2,
+}
+
+enum State {
+    /// Between requests, or in a header section.
+    Await,
+    /// A small body is gathered before the program sees the request.
+    Gather(Box<Gather>),
+    /// The program has the request.
+    Serve(Box<Serving>),
+    /// Nothing more is read; what was answered leaves first.
+    Finish { reason: Reason, linger: bool },
+    /// The answer is out, and content that nobody wants still comes.
+    Linger { reason: Reason, due: Moment, left: u64 },
+}
+
+struct Gather {
+    head: Head,
+    books: Books,
+    length: usize,
+    clock: PhaseClock,
+}
+
+struct Http1<'c, T: Transport> {
+    connection: &'c mut Connection,
+    wire: Wire<T>,
+    limits: HeadLimits,
+    input: Input,
+    scan: Scan,
+    output: Output,
+    state: State,
+    /// Exchanges whose answer is complete in `output` and not yet taken.
+    tail: Vec<Live>,
+    /// When the wait for a head, or its first octet, began.
+    since: Moment,
+    /// When the last octet of the last answer was queued.
+    queued_at: Moment,
+    /// The peer will send nothing more.
+    eof: Option<Reason>,
+    draining: bool,
+    burst: u32,
+}
+
+impl<'c, T: Transport> Http1<'c, T> {
+    fn new(connection: &'c mut Connection, wire: Wire<T>) -> Self {
+        let now = connection.now();
+        connection.enter(Phase::Header, now);
+        Self {
+            limits: crate::server::head_limits(&connection.settings),
+            connection,
+            wire,
+            input: Input::default(),
+            scan: Scan::default(),
+            output: Output::default(),
+            state: State::Await,
+            tail: Vec::new(),
+            since: now,
+            queued_at: now,
+            eof: None,
+            draining: false,
+            burst: 0,
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Verdict> {
+        let now = self.connection.now();
+        self.connection.link.attend(cx.waker());
+        self.burst = 0;
+        match self.connection.link.current_order() {
+            Order::Serve => {}
+            Order::Drain => self.draining = true,
+            Order::Close(reason) => {
+                self.connection.count_order(reason);
+                return Poll::Ready(self.cut(reason));
+            }
+        }
+        loop {
+            let step = match &mut self.state {
+                State::Await => self.step_await(cx, now),
+                State::Gather(_) => self.step_gather(cx, now),
+                State::Serve(_) => self.step_serve(cx, now),
+                State::Finish { reason, linger } => {
+                    let (reason, linger) = (*reason, *linger);
+                    self.step_finish(cx, now, reason, linger)
+                }
+                State::Linger { .. } => self.step_linger(cx, now),
+            };
+            match step {
+                Step::Again => {}
+                Step::Wait => return Poll::Pending,
+                Step::Over(verdict) => {
+                    if let Verdict::Close(_, reason) = verdict {
+                        self.end_all(reason);
+                    }
+                    return Poll::Ready(verdict);
+                }
+            }
+        }
+    }
+
+    /// The server, or a newcomer, wants this connection gone at once.
+    fn cut(&mut self, reason: Reason) -> Verdict {
+        self.end_all(reason);
+        let end = if matches!(reason, Reason::Drain | Reason::ProgramStop) { End::Reset } else { End::Close };
+        let idle = matches!(self.state, State::Await) && self.output.is_empty();
+        Verdict::Close(if idle { End::Close } else { end }, reason)
+    }
+
+    /// Ends every exchange that is still under way.
+    fn end_all(&mut self, reason: Reason) {
+        self.end_tail(reason);
+        match std::mem::replace(&mut self.state, State::Await) {
+            State::Serve(serving) => serving.abandon(self.connection, reason),
+            State::Gather(gather) => {
+                let received = self.input.len().min(gather.length) as u64;
+                gather.books.close(self.connection, Some(&gather.head), received, reason);
+            }
+            _ => {}
+        }
+    }
+
+    fn end_tail(&mut self, reason: Reason) {
+        for live in std::mem::take(&mut self.tail) {
+            live.end(self.connection, reason);
+        }
+    }
+
+    // ---- waiting for a head ----
+
+    fn step_await(&mut self, cx: &mut Context<'_>, now: Moment) -> Step {
+        if !self.input.is_empty() {
+            if self.is_preface() {
+                return self.step_preface(cx, now);
+            }
+            match self.scan.advance(self.input.octets(), &self.limits) {
+                Err(refusal) => return self.refuse(refusal, now),
+                Ok(Some(range)) => {
+                    if self.burst >= BURST || self.output.len() >= FULL {
+                        match self.send(cx) {
+                            Ok(true) if self.burst < BURST => {}
+                            Ok(true) => {
+                                cx.waker().wake_by_ref();
+                                return Step::Wait;
+                            }
+                            Ok(false) => return self.wait_flush(cx, now),
+                            Err(reason) => return over(End::Reset, reason),
+                        }
+                    }
+                    self.burst += 1;
+                    return self.begin(range, now);
+                }
+                Ok(None) => {}
+            }
+        }
+        match self.send(cx) {
+            Ok(true) => {}
+            Ok(false) => return self.wait_flush(cx, now),
+            Err(reason) => return over(End::Reset, reason),
+        }
+        let begun = !self.input.is_empty();
+        if self.draining && !begun {
+            return over(End::Close, Reason::Drain);
+        }
+        if let Some(reason) = self.eof {
+            return over(End::Close, if begun { reason } else { at_rest(reason) });
+        }
+        match self.input.poll_fill(cx, &self.connection.reactor.buffers, Pin::new(&mut self.wire)) {
+            Poll::Ready(Ok(0)) => {
+                self.eof = Some(Reason::PeerClosed);
+                Step::Again
+            }
+            Poll::Ready(Ok(_)) => {
+                if !begun && self.connection.requests > 0 {
+                    self.since = now;
+                }
+                Step::Again
+            }
+            Poll::Ready(Err(error)) => {
+                let reason = self.read_failed(&error);
+                over(End::Close, if begun { reason } else { at_rest(reason) })
+            }
+            Poll::Pending => self.wait_head(cx, now, begun),
+        }
+    }
+
+    /// Idle until the first octet, in the header phase from there; the first request of a connection is in it from the start.
+    fn wait_head(&mut self, cx: &mut Context<'_>, now: Moment, begun: bool) -> Step {
+        self.input.rest(&self.connection.reactor.buffers);
+        let settings = &self.connection.settings;
+        let (phase, timeout, reason) = if begun || self.connection.requests == 0 {
+            (Phase::Header, settings.header_timeout, Reason::HeaderTimeout)
+        } else {
+            (Phase::Idle, settings.idle_timeout, Reason::IdleTimeout)
+        };
+        let due = self.since + micros(timeout);
+        self.connection.enter(phase, now);
+        if now < due {
+            self.connection.wake_at(due, cx);
+            return Step::Wait;
+        }
+        if begun {
+            // RFC 9110 15.5.9; a probe that sent nothing gets no answer, or preconnects would fill its log with them.
+            return self.refuse(Refusal::answer(408, reason), now);
+        }
+        self.connection.limit(reason);
+        over(End::Close, reason)
+    }
+
+    fn wait_flush(&mut self, cx: &mut Context<'_>, now: Moment) -> Step {
+        self.connection.enter(Phase::Flush, now);
+        for live in &mut self.tail {
+            live.books().enter(Phase::Flush, now);
+        }
+        let due = self.queued_at + micros(self.connection.settings.flush_timeout);
+        if now < due {
+            self.connection.wake_at(due, cx);
+            return Step::Wait;
+        }
+        self.connection.limit(Reason::FlushTimeout);
+        over(End::Reset, Reason::FlushTimeout)
+    }
+
+    /// Whether the socket has taken everything.
+    fn send(&mut self, cx: &mut Context<'_>) -> Result<bool, Reason> {
+        if self.output.is_empty() && self.tail.is_empty() {
+            return Ok(true);
+        }
+        match self.output.poll_send(cx, &self.connection.reactor.buffers, Pin::new(&mut self.wire)) {
+            Poll::Ready(Ok(())) => {
+                self.end_tail(Reason::Complete);
+                Ok(true)
+            }
+            Poll::Ready(Err(error)) => Err(reason_of_io(&error)),
+            Poll::Pending => Ok(false),
+        }
+    }
+
+    fn is_preface(&self) -> bool {
+        let octets = self.input.octets();
+        let length = octets.len().min(PREFACE.len());
+        self.connection.requests == 0
+            && !self.connection.info.secure
+            && self.connection.settings.http2
+            && length >= 4
+            && octets[..length] == PREFACE[..length]
+    }
+
+    fn step_preface(&mut self, cx: &mut Context<'_>, now: Moment) -> Step {
+        if self.input.len() >= PREFACE.len() {
+            return Step::Over(Verdict::Http2);
+        }
+        if self.connection.phase() != Phase::Opening {
+            self.since = now;
+            self.connection.enter(Phase::Opening, now);
+        }
+        match self.input.poll_fill(cx, &self.connection.reactor.buffers, Pin::new(&mut self.wire)) {
+            Poll::Ready(Ok(0)) => over(End::Close, Reason::PeerClosed),
+            Poll::Ready(Ok(_)) => Step::Again,
+            Poll::Ready(Err(error)) => over(End::Close, reason_of_io(&error)),
+            Poll::Pending => {
+                let due = self.since + micros(self.connection.settings.h2_preface_timeout);
+                if now >= due {
+                    self.connection.limit(Reason::H2PrefaceTimeout);
+                    return over(End::Close, Reason::H2PrefaceTimeout);
+                }
+                self.connection.wake_at(due, cx);
+                Step::Wait
+            }
+        }
+    }
+
+    // ---- a head is complete ----
+
+    fn begin(&mut self, range: std::ops::Range<usize>, now: Moment) -> Step {
+        let secure = self.connection.info.secure;
+        let end = range.end;
+        let parsed = parse::head(&self.input.octets()[range], secure, &self.limits);
+        let head = match parsed {
+            Ok(head) => head,
+            Err(refusal) => return self.refuse(refusal, now),
+        };
+        self.input.consume(end);
+        self.scan = Scan::default();
+        self.connection.speaks(match head.version() {
+            Version::Http10 => Protocol::Http10,
+            _ => Protocol::Http11,
+        });
+        let began = if self.connection.phase() == Phase::Idle { now } else { self.since };
+        let books = Books::open(self.connection, began, now);
+        let settings = &self.connection.settings;
+        match head.framing() {
+            Framing::Length(length)
+                if length > 0 && length <= settings.buffer_body_bytes as u64 && !head.expects_continue() =>
+            {
+                if settings.max_body_bytes.is_some_and(|cap| length > cap) {
+                    return self.refuse_begun(&head, books, 413, Reason::BodySize, now);
+                }
+                // Within `buffer_body_bytes`, so it fits.
+                let length = length as usize;
+                self.state = State::Gather(Box::new(Gather { head, books, length, clock: PhaseClock::default() }));
+                Step::Again
+            }
+            Framing::None | Framing::Length(0) => self.dispatch(head, books, Some(Bytes::new()), now),
+            _ => self.dispatch(head, books, None, now),
+        }
+    }
+
+    fn step_gather(&mut self, cx: &mut Context<'_>, now: Moment) -> Step {
+        let State::Gather(gather) = &mut self.state else { return Step::Again };
+        if self.input.len() >= gather.length {
+            let body = Bytes::copy_from_slice(&self.input.octets()[..gather.length]);
+            self.input.consume(gather.length);
+            let State::Gather(gather) = std::mem::replace(&mut self.state, State::Await) else { return Step::Again };
+            return self.dispatch(gather.head, gather.books, Some(body), now);
+        }
+        let limits = Limits::of(&self.connection.settings).content;
+        gather.clock.run(now);
+        match self.input.poll_fill(cx, &self.connection.reactor.buffers, Pin::new(&mut self.wire)) {
+            Poll::Ready(Ok(0)) => over(End::Close, Reason::PeerClosed),
+            Poll::Ready(Ok(octets)) => {
+                gather.clock.progress(now, octets as u64, &limits);
+                Step::Again
+            }
+            Poll::Ready(Err(error)) => over(End::Close, reason_of_io(&error)),
+            Poll::Pending => {
+                gather.books.enter(Phase::Body, now);
+                let due = gather.clock.due(&limits);
+                match due {
+                    Some((due, strike)) if now >= due => {
+                        let State::Gather(gather) = std::mem::replace(&mut self.state, State::Await) else {
+                            return Step::Again;
+                        };
+                        return self.refuse_begun(&gather.head, gather.books, 408, body_reason(strike), now);
+                    }
+                    Some((due, _)) => self.connection.wake_at(due, cx),
+                    None => self.connection.wake_never(cx),
+                }
+                // Earlier answers of a pipelined burst leave while this body is awaited.
+                if let Err(reason) = self.send(cx) {
+                    return over(End::Reset, reason);
+                }
+                self.connection.enter(Phase::Body, now);
+                Step::Wait
+            }
+        }
+    }
+
+    fn dispatch(&mut self, head: Head, books: Books, buffered: Option<Bytes>, now: Moment) -> Step {
+        self.connection.enter(Phase::Handler, now);
+        let serving = match Live::dispatch(self.connection, books, head, (0, 0), buffered) {
+            Ok(live) => Serving::new(live, &self.limits),
+            Err(live) => {
+                self.connection.limit(Reason::HandlerCapacity);
+                Serving::new(live, &self.limits).refused(503, Reason::HandlerCapacity)
+            }
+        };
+        self.state = State::Serve(Box::new(serving));
+        Step::Again
+    }
+
+    fn step_serve(&mut self, cx: &mut Context<'_>, now: Moment) -> Step {
+        let State::Serve(mut serving) = std::mem::replace(&mut self.state, State::Await) else { return Step::Again };
+        match serving.step(self, cx, now) {
+            serving::Next::Again => {
+                self.state = State::Serve(serving);
+                Step::Again
+            }
+            serving::Next::Wait => {
+                self.state = State::Serve(serving);
+                Step::Wait
+            }
+            serving::Next::Answered { persist, linger, reason } => {
+                let live = serving.into_live();
+                self.queued_at = now;
+                if reason == Reason::Complete {
+                    self.tail.push(live);
+                } else {
+                    live.end(self.connection, reason);
+                }
+                if persist {
+                    self.since = now;
+                } else {
+                    self.state = State::Finish { reason: self.eof.unwrap_or(reason), linger };
+                }
+                Step::Again
+            }
+            serving::Next::Cut(end, reason) => {
+                serving.abandon(self.connection, reason);
+                over(end, reason)
+            }
+        }
+    }
+
+    // ---- our own answers, and the end ----
+
+    /// Refuses what is no request; written behind the answers that are already on their way.
+    fn refuse(&mut self, refusal: Refusal, now: Moment) -> Step {
+        self.connection.limit(refusal.reason);
+        let mut books = Books::open(self.connection, self.since, now);
+        self.answer_canned(&mut books, refusal.status.unwrap_or(400), false, now);
+        books.close(self.connection, None, 0, refusal.reason);
+        self.state = State::Finish { reason: refusal.reason, linger: true };
+        Step::Again
+    }
+
+    /// Refuses a request before the program saw it.
+    fn refuse_begun(&mut self, head: &Head, mut books: Books, status: u16, reason: Reason, now: Moment) -> Step {
+        self.connection.limit(reason);
+        self.answer_canned(&mut books, status, head.is_head(), now);
+        books.close(self.connection, Some(head), self.input.len() as u64, reason);
+        self.state = State::Finish { reason, linger: true };
+        Step::Again
+    }
+
+    fn answer_canned(&mut self, books: &mut Books, status: u16, to_head: bool, now: Moment) {
+        books.status = status;
+        self.queued_at = now;
+        self.canned(status, to_head, Persistence::Close, now);
+    }
+
+    /// Writes an answer of the library's own.
+    fn canned(&mut self, status: u16, to_head: bool, persistence: Persistence, now: Moment) {
+        let reactor = &self.connection.reactor;
+        let status = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+        let retry_after = (status == http::StatusCode::SERVICE_UNAVAILABLE).then_some(1);
+        let answer = Canned { status, to_head, persistence, retry_after };
+        encode::canned(self.output.buffer(&reactor.buffers), &answer, &reactor.date(now));
+    }
+
+    fn step_finish(&mut self, cx: &mut Context<'_>, now: Moment, reason: Reason, linger: bool) -> Step {
+        match self.send(cx) {
+            Ok(true) => {}
+            Ok(false) => return self.wait_flush(cx, now),
+            Err(failed) => return over(End::Reset, failed),
+        }
+        if !linger || self.eof.is_some() {
+            return over(End::Close, reason);
+        }
+        // Closing over unread octets makes the kernel reset the connection, and the answer is lost on its way. The end of our
+        // side is told first, so that a peer that waits for it need not wait out the clock.
+        let _ = Pin::new(&mut self.wire).poll_shutdown(cx);
+        let due = now + micros(self.connection.settings.linger_timeout);
+        self.connection.enter(Phase::Linger, now);
+        self.state = State::Linger { reason, due, left: self.connection.settings.max_linger_bytes };
+        Step::Again
+    }
+
+    fn step_linger(&mut self, cx: &mut Context<'_>, now: Moment) -> Step {
+        let State::Linger { reason, due, left } = &mut self.state else { return Step::Again };
+        let reason = *reason;
+        if now >= *due || *left == 0 {
+            return over(End::Close, reason);
+        }
+        let mut scrap = [0; 4096];
+        let room = usize::try_from(*left).unwrap_or(usize::MAX).min(scrap.len());
+        let mut buffer = ReadBuf::new(&mut scrap[..room]);
+        match tokio::io::AsyncRead::poll_read(Pin::new(&mut self.wire), cx, &mut buffer) {
+            Poll::Ready(Ok(())) if buffer.filled().is_empty() => over(End::Close, reason),
+            Poll::Ready(Ok(())) => {
+                *left -= buffer.filled().len() as u64;
+                Step::Again
+            }
+            Poll::Ready(Err(_)) => over(End::Close, reason),
+            Poll::Pending => {
+                let due = *due;
+                self.connection.wake_at(due, cx);
+                Step::Wait
+            }
+        }
+    }
+
+    /// Whether the connection may carry another request behind the one that is answered now.
+    fn may_persist(&self) -> bool {
+        let settings = &self.connection.settings;
+        let more = settings.max_requests_per_connection.is_none_or(|cap| self.connection.requests < u64::from(cap));
+        more && !self.draining && self.eof.is_none()
+    }
+
+    fn read_failed(&mut self, error: &io::Error) -> Reason {
+        let reason = reason_of_io(error);
+        self.eof = Some(reason);
+        reason
+    }
+}
+
+fn over(end: End, reason: Reason) -> Step {
+    Step::Over(Verdict::Close(end, reason))
+}
+
+/// The peer went between messages: an end without close_notify is common there, and nothing is lost by it.
+fn at_rest(reason: Reason) -> Reason {
+    if reason == Reason::TlsShutdown { Reason::PeerClosed } else { reason }
+}
+
+/// Which limit of the content struck.
+fn body_reason(strike: Strike) -> Reason {
+    match strike {
+        Strike::Idle => Reason::BodyIdle,
+        Strike::Rate => Reason::BodyRate,
+        Strike::Total => Reason::BodyTimeout,
+    }
+}
+
+/// Which limit of the answer struck.
+fn write_reason(strike: Strike) -> Reason {
+    match strike {
+        Strike::Idle => Reason::WriteIdle,
+        Strike::Rate => Reason::WriteRate,
+        Strike::Total => Reason::WriteTimeout,
+    }
+}

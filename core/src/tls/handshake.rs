@@ -9,8 +9,8 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsAcceptor;
 
-use super::{Choice, HelloProgress, HelloReader, TlsConfig, TlsInfo, reason_of};
-use crate::connection::Connection;
+use super::{Choice, HelloProgress, HelloReader, TlsConfig, TlsInfo};
+use crate::connection::{Connection, reason_of_io};
 use crate::counters::{HANDSHAKES_FAILED, Handshake};
 use crate::deadline::{Moment, micros};
 use crate::phase::Phase;
@@ -18,7 +18,7 @@ use crate::reason::Reason;
 use crate::transport::{Metered, Transport, Wire};
 
 /// Why there is no TLS connection, with the socket if it can still say something.
-pub(crate) enum Failed<T> {
+pub(crate) enum Failed<T: Transport> {
     /// Close; an alert is on its way where TLS allows.
     Close(Metered<T>, Reason),
     /// Plain HTTP: may be answered in the clear before the close.
@@ -83,7 +83,7 @@ async fn read_hello<T: Transport>(
             match ready!(Pin::new(&mut *socket).poll_read(cx, &mut buffer)) {
                 Ok(()) if buffer.filled().is_empty() => Poll::Ready(Err(Some(Reason::PeerClosed))),
                 Ok(()) => Poll::Ready(Ok(reader.feed(buffer.filled()))),
-                Err(error) => Poll::Ready(Err(Some(crate::connection::reason_of_io(&error)))),
+                Err(error) => Poll::Ready(Err(Some(reason_of_io(&error)))),
             }
         })
         .await?;
@@ -99,7 +99,7 @@ async fn read_hello<T: Transport>(
                 if let Some(pending) = &connection.pending {
                     pending.hello_complete();
                 }
-                if let Some(name) = &choice.server_name {
+                if let Some(name) = &facts.server_name {
                     connection.apply_server_name(name);
                 }
                 socket.unread(reader.into_replay());
@@ -141,10 +141,11 @@ async fn finish<T: Transport>(
     match accepted {
         Ok(Ok(stream)) => Ok(Wire::Tls(Box::new(stream))),
         Ok(Err(error)) => {
-            let reason = error
-                .get_ref()
-                .and_then(|source| source.downcast_ref::<rustls::Error>())
-                .map_or_else(|| crate::connection::reason_of_io(&error), reason_of);
+            // There is no message yet that an end could cut.
+            let reason = match reason_of_io(&error) {
+                Reason::TlsShutdown => Reason::PeerClosed,
+                reason => reason,
+            };
             // tokio-rustls has sent the alert, and ended the socket by dropping it.
             Err(Failed::Gone(reason))
         }

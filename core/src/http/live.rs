@@ -1,0 +1,220 @@
+//! The books of one request, for both protocols: when it began, what it spent where, what was sent, how it ended. Counted and
+//! recorded here and nowhere else; what is sent is the drivers' business.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::connection::{Connection, unix_time};
+use crate::counters::{
+    ANSWERED, CODE, ENDED, HANDLER_SECONDS, PROTOCOLS, REQUEST_SECONDS, STARTED, UNANSWERED, code_index, protocol_index,
+};
+use crate::counters::CODES;
+use crate::deadline::Moment;
+use crate::event::RequestRecord;
+use crate::exchange::{Exchange, Failure, Limits, Outcome, State};
+use crate::http::head::Head;
+use crate::phase::Phase;
+use crate::reason::Reason;
+
+const _: () = assert!(PROTOCOLS == 4);
+
+/// A request under way, from the connection's side.
+pub(crate) struct Live {
+    pub(crate) exchange: Arc<Exchange>,
+    books: Books,
+    dispatched: Moment,
+}
+
+/// A request that has begun, whether or not the program will ever see it.
+pub(crate) struct Books {
+    began: Moment,
+    entered: Moment,
+    phase: Phase,
+    times: [u64; Phase::COUNT],
+    /// Status code sent; 0 = none yet.
+    pub(crate) status: u16,
+    /// Content octets sent.
+    pub(crate) sent: u64,
+}
+
+impl Books {
+    /// A header section is complete; its first octet came at `began`.
+    pub(crate) fn open(connection: &mut Connection, began: Moment, now: Moment) -> Self {
+        connection.requests += 1;
+        connection.reactor.tally.write(connection.listener.index, |cells| cells.inc(STARTED, 0));
+        let mut books = Self {
+            began,
+            entered: began,
+            phase: Phase::Header,
+            times: [0; Phase::COUNT],
+            status: 0,
+            sent: 0,
+        };
+        books.enter(Phase::Handler, now);
+        books
+    }
+
+    /// The request's own phase; of an HTTP/1 connection it is the connection's too.
+    pub(crate) fn enter(&mut self, phase: Phase, now: Moment) {
+        if phase != self.phase {
+            self.times[self.phase.id()] += now.saturating_sub(self.entered);
+            self.entered = now;
+            self.phase = phase;
+        }
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Ends a request that never reached the program.
+    pub(crate) fn close(mut self, connection: &mut Connection, head: Option<&Head>, received: u64, reason: Reason) {
+        let facts = Facts {
+            stream: 0,
+            token: 0,
+            method: head.map_or(&[], Head::method),
+            target: head.map_or(&[], Head::target),
+            received,
+        };
+        self.settle(connection, &facts, reason, None);
+    }
+
+    fn settle(&mut self, connection: &mut Connection, facts: &Facts<'_>, reason: Reason, unanswered: Option<()>) {
+        let now = connection.now();
+        let last = self.phase;
+        self.times[last.id()] += now.saturating_sub(self.entered);
+        let protocol = protocol_index(connection.protocol);
+        connection.reactor.tally.write(connection.listener.index, |cells| {
+            cells.inc(CODE, protocol * CODES + code_index(self.status));
+            cells.inc(ENDED, protocol * Reason::COUNT + reason.id() as usize - 1);
+            cells.observe(REQUEST_SECONDS, protocol, Duration::from_micros(now.saturating_sub(self.began)));
+            if unanswered.is_some() {
+                cells.inc(UNANSWERED, 0);
+            }
+        });
+        let seq = connection.next_request_seq();
+        if let Some(hook) = connection.reactor.shared.hooks.request_end.clone() {
+            hook(&RequestRecord {
+                connection: connection.info.clone(),
+                stream: facts.stream,
+                token: facts.token,
+                method: facts.method.into(),
+                target: facts.target.into(),
+                status: self.status,
+                reason,
+                bytes_in: facts.received,
+                bytes_out: self.sent,
+                times: std::array::from_fn(|id| Duration::from_micros(self.times[id])),
+                seq,
+                time: unix_time(),
+            });
+        }
+    }
+}
+
+struct Facts<'a> {
+    stream: u32,
+    token: u64,
+    method: &'a [u8],
+    target: &'a [u8],
+    received: u64,
+}
+
+impl Live {
+    /// Makes the exchange and hands it to the program. `Err`: there is no room for one more handler.
+    pub(crate) fn dispatch(
+        connection: &mut Connection,
+        books: Books,
+        head: Head,
+        (key, stream): (u32, u32),
+        buffered: Option<Bytes>,
+    ) -> Result<Self, Self> {
+        let limits = Limits::of(&connection.settings);
+        let exchange =
+            Exchange::new(head, connection.info.clone(), connection.link.clone(), (key, stream), buffered, limits);
+        let live = Self { dispatched: connection.now(), exchange, books };
+        if connection.reactor.dispatch(&live.exchange) { Ok(live) } else { Err(live) }
+    }
+
+    pub(crate) fn books(&mut self) -> &mut Books {
+        &mut self.books
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.books.phase
+    }
+
+    /// The response head is on its way.
+    pub(crate) fn answered(&mut self, connection: &Connection, status: u16, now: Moment) {
+        self.books.status = status;
+        let took = Duration::from_micros(now.saturating_sub(self.dispatched));
+        let protocol = protocol_index(connection.protocol);
+        connection.reactor.tally.write(connection.listener.index, |cells| {
+            cells.inc(ANSWERED, 0);
+            cells.observe(HANDLER_SECONDS, protocol, took);
+        });
+    }
+
+    /// Raises the cancel signal and tells the program; nothing happens if it was raised before.
+    pub(crate) fn cancel(&self, connection: &Connection, reason: Reason) {
+        let (raised, hook) = self.exchange.raise_cancel(&mut self.exchange.lock(), reason);
+        if raised {
+            connection.reactor.tell_cancelled(&self.exchange, reason, hook);
+        }
+    }
+
+    /// As [`Live::cancel`], under the caller's lock; the caller tells with what this returns.
+    pub(crate) fn raise(&self, state: &mut State, reason: Reason) -> Option<Raised> {
+        let (raised, hook) = self.exchange.raise_cancel(state, reason);
+        raised.then(|| Raised { hook, reason })
+    }
+
+    /// The exchange is over on the wire.
+    pub(crate) fn end(mut self, connection: &mut Connection, reason: Reason) {
+        if reason != Reason::Complete {
+            self.cancel(connection, reason);
+        }
+        let (received, unanswered) = {
+            let mut state = self.exchange.lock();
+            let outcome = Outcome { status: self.books.status, sent: self.books.sent, reason };
+            self.exchange.close(&mut state, outcome);
+            // Dropped outside the lock: its drop may run the program's code.
+            (state.content.received, state.answer.stage == crate::exchange::Stage::Failed(Failure::Unanswered))
+        };
+        if self.books.status != 0 {
+            connection.reactor.tally.write(connection.listener.index, |cells| cells.dec(ANSWERED, 0));
+        }
+        let exchange = self.exchange.clone();
+        let facts = Facts {
+            stream: exchange.stream,
+            token: exchange.token(),
+            method: exchange.head.method(),
+            target: exchange.head.target(),
+            received,
+        };
+        self.books.settle(connection, &facts, reason, unanswered.then_some(()));
+        for ready in exchange.take_ready(&mut exchange.lock(), 0).into_iter().flatten() {
+            connection.reactor.tell_ready(&exchange, ready);
+        }
+        let hooks = {
+            let mut state = exchange.lock();
+            (state.on_cancel.take(), ())
+        };
+        drop(hooks);
+        connection.reactor.tell_done(&exchange);
+    }
+}
+
+/// A cancel signal that was raised and not told yet.
+pub(crate) struct Raised {
+    hook: Option<crate::exchange::CancelHook>,
+    reason: Reason,
+}
+
+impl Raised {
+    pub(crate) fn tell(self, connection: &Connection, live: &Live) {
+        connection.reactor.tell_cancelled(&live.exchange, self.reason, self.hook);
+    }
+}
