@@ -4,6 +4,8 @@
 //! A tally is a sequence lock over plain cells: a phase change costs a handful of unlocked stores, and in every snapshot
 //! accepted - closed = open = the sum over phases.
 
+mod accepting;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex};
@@ -13,6 +15,8 @@ use crate::connection::Protocol;
 use crate::link::lock;
 use crate::phase::Phase;
 use crate::reason::Reason;
+
+pub(crate) use accepting::{Accepting, PauseCause};
 
 /// Upper edges of the histogram buckets, in microseconds; `+Inf` comes after.
 pub(crate) const BUCKETS: [u64; 11] =

@@ -14,9 +14,11 @@ use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with, sockopt};
 use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 use tokio::io::unix::AsyncFd;
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::Instant;
 
 use crate::config::Bind;
 use crate::connection::{Arrival, Connection, Endpoint, serve};
+use crate::counters::PauseCause;
 use crate::error::{Error, ErrorKind};
 use crate::event::LogLevel;
 use crate::link::{Link, Order};
@@ -220,7 +222,9 @@ impl Acceptor {
         if !shared.has_room() {
             // Whoever leaves says so; the time-out finds connections that turned idle meanwhile.
             let patience = if evicted { BACK_OFF.1 } else { BACK_OFF.1 / 10 };
+            let since = Instant::now();
             let _ = tokio::time::timeout(patience, left).await;
+            self.listener.accepting.paused(PauseCause::Connections, since.elapsed());
         }
     }
 
@@ -231,9 +235,10 @@ impl Acceptor {
             return;
         }
         shared.log(LogLevel::Warn, &format!("cannot accept, pausing for {} ms: {error}", self.pause.as_millis()));
-        shared.accept_failed(self.listener.index, error);
+        self.listener.accepting.failed(error);
         shared.registry.evict_longest_idle(Reason::AcceptDescriptors);
         tokio::time::sleep(self.pause).await;
+        self.listener.accepting.paused(PauseCause::of(error), self.pause);
         self.pause = (self.pause * 2).min(BACK_OFF.1);
     }
 

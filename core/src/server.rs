@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::admission::{Load, Pending, Registry};
 use crate::config::{Cidr, Config, Hooks, Role};
-use crate::counters::{self, Snapshot, Sum, Tally};
+use crate::counters::{self, Accepting, Snapshot, Sum, Tally};
 use crate::deadline::Deadlines;
 use crate::dispatch::{self, Dispatcher};
 use crate::error::{Error, ErrorKind};
@@ -64,6 +64,7 @@ pub(crate) struct ListenerState {
     pub(crate) names: NameMap<Arc<Settings>>,
     tls: Option<RwLock<Arc<TlsConfig>>>,
     pub(crate) pending: Arc<Pending>,
+    pub(crate) accepting: Accepting,
     pub(crate) trust_proxy: Vec<Cidr>,
     address: String,
 }
@@ -120,6 +121,7 @@ impl Server {
             listeners.push(Arc::new(ListenerState {
                 index: index as u32,
                 pending: Pending::new(own.max_pending_handshakes as usize),
+                accepting: Accepting::default(),
                 settings: Arc::new(own),
                 names,
                 tls: tls.map(|tls| RwLock::new(Arc::new(tls))),

@@ -11,6 +11,7 @@ use rustls::{AlertDescription, NamedGroup, ProtocolVersion, ServerConfig, Suppor
 use super::hello::HelloFacts;
 use super::names::NameMap;
 use super::outcome::Refusal;
+use super::policy;
 use super::{Rules, Tls};
 use crate::error::{Error, ErrorKind};
 use crate::reason::Reason;
@@ -96,6 +97,18 @@ impl TlsConfig {
     /// Every identity's end of validity, the default one first.
     pub(crate) fn certificates(&self) -> &[CertificateEnd] {
         &self.certificates
+    }
+
+    /// What a completed handshake can have negotiated: version, group, resumed. TLS 1.2 resumes without a group.
+    pub(crate) fn negotiable(&self) -> impl Iterator<Item = (&'static str, &'static str, bool)> {
+        let sites = self.default.iter().chain(self.names.values());
+        sites.flat_map(|site| &site.offers).flat_map(|offer| {
+            let group = policy::group_name(offer.group);
+            let tls12 = policy::version_name(ProtocolVersion::TLSv1_2);
+            let tls13 = policy::version_name(ProtocolVersion::TLSv1_3);
+            let first = [(tls12, group, false), (tls12, "", true)].into_iter().filter(|_| offer.tls12);
+            first.chain([false, true].map(|resumed| (tls13, group, resumed)).into_iter().filter(|_| offer.tls13))
+        })
     }
 
     /// The configuration for this ClientHello, or why there is none. Our order of groups is strict: a client that lists

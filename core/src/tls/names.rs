@@ -30,6 +30,11 @@ impl<T> NameMap<T> {
         };
     }
 
+    /// Every value, in no order.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
+        self.exact.values().chain(self.wildcard.values())
+    }
+
     /// The value for a name that a client sent.
     pub(crate) fn get(&self, name: &str) -> Option<&T> {
         let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
