@@ -224,6 +224,11 @@ impl Queue {
         }
     }
 
+    /// As [`Queue::next`], without waiting and without the descriptor: for who has just been busy and looks for more.
+    pub fn try_next(&self, into: &mut Vec<Event>, max: usize) -> Next {
+        self.take(into, max)
+    }
+
     fn take(&self, into: &mut Vec<Event>, max: usize) -> Next {
         self.take_locked(&mut lock(&self.events), into, max)
     }

@@ -1,0 +1,40 @@
+"""`Server.run`: signal handlers, which belong to the main thread and to Python."""
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+
+def run(server: Any, install_signal_handlers: bool) -> None:
+    """Starts the server and serves until SIGINT, SIGTERM or `stop`; the second signal ends it at once."""
+    with _signals(server, install_signal_handlers) as received:
+        server.start()
+        try:
+            server.wait()
+        except BaseException:
+            server.stop(0)
+            server.wait()
+            raise
+    if len(received) > 1:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def _signals(server: Any, install: bool) -> Iterator[list[int]]:
+    received: list[int] = []
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        server.stop(None if len(received) == 1 else 0)
+
+    if not install or threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

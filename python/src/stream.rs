@@ -1,0 +1,112 @@
+//! Driving a streamed answer from a thread that may block: iterators and files. On an event loop `_aio.py` does the same.
+
+use std::fs::File;
+use std::io::Read;
+
+use bartizan::RequestError;
+use pyo3::exceptions::PyTypeError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::answer::{Content, Rest, octets_of};
+use crate::errors;
+use crate::fields::Fields;
+use crate::request::Request;
+
+/// Octets of a file per read: as much as the core lets wait for the peer.
+const FILE_CHUNK: usize = 64 * 1024;
+
+/// Sends the answer to its end.
+pub(crate) fn pump(request: &Bound<'_, Request>, rest: Rest) -> PyResult<()> {
+    let py = request.py();
+    let Rest { status, fields, content, trailers } = rest;
+    let exchange = request.get();
+    match content {
+        Content::Octets(octets) => {
+            begin(py, exchange, status, &fields, None)?;
+            write(py, exchange, octets.bind(py).as_bytes())?;
+        }
+        Content::Iterable(iterable) => {
+            let iterator = iterable.bind(py).try_iter()?;
+            let sent = each(py, exchange, status, &fields, &iterator);
+            if sent.is_err()
+                && let Some(close) = iterator.getattr_opt(intern!(py, "close"))?
+            {
+                // A generator's `finally` runs now, not when it is collected.
+                close.call0()?;
+            }
+            sent?;
+        }
+        Content::File(path) => {
+            let mut file = File::open(&path)?;
+            let length = file.metadata()?.len();
+            begin(py, exchange, status, &fields, Some(length))?;
+            let handle = exchange.share().map_err(|error| errors::of_request(py, error))?;
+            py.detach(|| -> std::io::Result<Result<(), RequestError>> {
+                let mut chunk = vec![0; FILE_CHUNK];
+                loop {
+                    let octets = file.read(&mut chunk)?;
+                    if octets == 0 {
+                        return Ok(Ok(()));
+                    }
+                    if let Err(error) = write_all(&handle, &chunk[..octets]) {
+                        return Ok(Err(error));
+                    }
+                }
+            })?
+            .map_err(|error| errors::of_request(py, error))?;
+        }
+        Content::AsyncIterable(_) => {
+            return Err(PyTypeError::new_err("an asynchronous iterator needs an async handler"));
+        }
+    }
+    let trailers = trailer_items(py, trailers)?;
+    exchange
+        .complete(|request| request.finish(trailers.iter()))
+        .map_err(|error| errors::of_request(py, error))
+}
+
+/// The head goes out with the first piece, so that an iterator that fails at once is still a 500.
+fn each(
+    py: Python<'_>,
+    request: &Request,
+    status: u16,
+    fields: &Fields,
+    iterator: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    let mut begun = false;
+    for piece in iterator.try_iter()? {
+        let piece: Bound<'_, PyBytes> = octets_of(&piece?)?;
+        if !begun {
+            begin(py, request, status, fields, None)?;
+            begun = true;
+        }
+        write(py, request, piece.as_bytes())?;
+    }
+    if begun { Ok(()) } else { begin(py, request, status, fields, None) }
+}
+
+fn begin(py: Python<'_>, request: &Request, status: u16, fields: &Fields, length: Option<u64>) -> PyResult<()> {
+    request.act(|request| request.begin(status, fields.iter(), length)).map_err(|error| errors::of_request(py, error))
+}
+
+fn write(py: Python<'_>, request: &Request, octets: &[u8]) -> PyResult<()> {
+    let handle = request.share().map_err(|error| errors::of_request(py, error))?;
+    py.detach(|| write_all(&handle, octets)).map_err(|error| errors::of_request(py, error))
+}
+
+fn write_all(request: &bartizan::Request, mut octets: &[u8]) -> Result<(), RequestError> {
+    while !octets.is_empty() {
+        let taken = request.write(octets, None)?;
+        octets = &octets[taken..];
+    }
+    Ok(())
+}
+
+/// What a `Response` was given as trailers, called if it is a callable.
+pub(crate) fn trailer_items(py: Python<'_>, trailers: Option<Py<PyAny>>) -> PyResult<Fields> {
+    let Some(trailers) = trailers else { return Ok(Fields::default()) };
+    let trailers = trailers.bind(py);
+    if trailers.is_callable() { Fields::read(&trailers.call0()?) } else { Fields::read(trailers) }
+}
