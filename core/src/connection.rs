@@ -1,7 +1,7 @@
 //! One connection from permit to close: its facts, its phase, its clock, its record. It walks through the files named after the
 //! phases and ends here, once, with one reason. What happens inside a phase is not decided here.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,14 +10,14 @@ use std::time::{Duration, SystemTime};
 
 use crate::admission::{ConnectionSlot, PendingSlot};
 use crate::counters::{ACCEPTED, CLOSED, LIMITS, PHASES, RECEIVED, SENT, protocol_index};
-use crate::deadline::{Deadline, Moment, NEVER};
+use crate::deadline::{Deadline, Moment, NEVER, micros};
 use crate::event::{ConnectionRecord, PhaseTimes};
 use crate::link::{Link, Order};
 use crate::phase::Phase;
 use crate::reactor::Reactor;
 use crate::reason::Reason;
 use crate::server::ListenerState;
-use crate::settings::Settings;
+use crate::settings::{ProxyProtocol, Settings};
 use crate::tls::TlsInfo;
 use crate::transport::{Meter, Metered, Transport, Wire};
 
@@ -116,13 +116,16 @@ pub(crate) struct Connection {
     /// Octets in and out that the tally knows of.
     counted: (u64, u64),
     closed: bool,
-    _slot: ConnectionSlot,
+    born: Moment,
+    source: Option<IpAddr>,
+    slot: ConnectionSlot,
 }
 
 /// What accept knows of a connection.
 pub(crate) struct Arrival {
     pub(crate) id: u64,
-    pub(crate) peer: Endpoint,
+    /// `None`: a unix socket.
+    pub(crate) peer: Option<SocketAddr>,
     pub(crate) local: Endpoint,
     pub(crate) link: Arc<Link>,
     pub(crate) slot: ConnectionSlot,
@@ -132,7 +135,11 @@ impl Connection {
     pub(crate) fn new(reactor: Rc<Reactor>, listener: Arc<ListenerState>, arrival: Arrival) -> Self {
         let settings = listener.settings.clone();
         let secure = listener.is_secure();
-        let phase = if secure { Phase::Hello } else { Phase::Header };
+        let phase = match (listener.settings.proxy_protocol, secure) {
+            (ProxyProtocol::Off, true) => Phase::Hello,
+            (ProxyProtocol::Off, false) => Phase::Header,
+            _ => Phase::Proxy,
+        };
         let deadline = reactor.deadlines.register();
         reactor.tally.write(listener.index, |cells| {
             cells.inc(ACCEPTED, 0);
@@ -141,7 +148,7 @@ impl Connection {
         let info = Arc::new(ConnectionInfo {
             id: arrival.id,
             listener: listener.index,
-            peer: arrival.peer,
+            peer: Endpoint::of(arrival.peer),
             local: arrival.local,
             proxied: false,
             secure,
@@ -168,8 +175,11 @@ impl Connection {
             meter: Rc::default(),
             counted: (0, 0),
             closed: false,
-            _slot: arrival.slot,
+            born: 0,
+            source: arrival.peer.map(|peer| peer.ip()),
+            slot: arrival.slot,
         };
+        connection.born = connection.entered;
         connection.record(phase, None);
         connection
     }
@@ -255,6 +265,43 @@ impl Connection {
     /// Nothing to wait for but I/O and the program.
     pub(crate) fn wake_never(&self, cx: &mut Context<'_>) {
         self.deadline.set(NEVER, cx.waker());
+    }
+
+    /// Counts the peer's address; `false` at `max_connections_per_ip`.
+    fn admit_address(&mut self) -> bool {
+        let admitted = match (self.source, self.settings.max_connections_per_ip) {
+            (Some(source), Some(cap)) => self.slot.count_address(source, cap as usize),
+            _ => true,
+        };
+        if !admitted {
+            self.limit(Reason::AcceptPerIp);
+        }
+        admitted
+    }
+
+    /// The ends that a PROXY header named.
+    fn proxied(&mut self, (peer, local): (SocketAddr, SocketAddr)) {
+        self.source = Some(peer.ip());
+        let info = Arc::make_mut(&mut self.info);
+        (info.peer, info.local, info.proxied) = (Endpoint::of(Some(peer)), Endpoint::of(Some(local)), true);
+    }
+
+    /// When the connection has lived long enough (`max_connection_age`, +-10 % so that a fleet of clients does not come back
+    /// at once).
+    pub(crate) fn retires_at(&self) -> Moment {
+        let Some(age) = self.settings.max_connection_age else { return NEVER };
+        // Any spread that differs between neighbours will do; ids count up.
+        let spread = self.info.id.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54;
+        let micros = micros(age);
+        self.born + micros - micros / 10 + micros / 5 / 1024 * spread
+    }
+
+    /// Why no further request may follow the one that is answered now.
+    pub(crate) fn retires(&self, now: Moment) -> Option<Reason> {
+        if self.settings.max_requests_per_connection.is_some_and(|cap| self.requests >= u64::from(cap)) {
+            return Some(Reason::Requests);
+        }
+        (now >= self.retires_at()).then_some(Reason::Age)
     }
 
     /// The handshake ended well.
@@ -356,8 +403,23 @@ pub(crate) fn reason_of_io(error: &std::io::Error) -> Reason {
 
 /// Serves one connection to its end. Generic over the transport, so that tests run it over pipes in memory.
 pub(crate) async fn serve<T: Transport>(mut connection: Connection, socket: T) {
+    let mut socket = Metered::new(socket, connection.meter.clone());
+    if connection.phase() == Phase::Proxy {
+        let source = connection.source;
+        match crate::proxy::receive(&mut connection, &mut socket, source).await {
+            Ok(Some(named)) => connection.proxied(named),
+            Ok(None) => {}
+            Err(reason) => {
+                drop(socket);
+                return connection.close(reason);
+            }
+        }
+    }
+    if !connection.admit_address() {
+        drop(socket);
+        return connection.close(Reason::AcceptPerIp);
+    }
     let since = connection.now();
-    let socket = Metered::new(socket, connection.meter.clone());
     let wire = match connection.listener.tls() {
         None => Ok(Wire::Plain(socket)),
         Some(config) => {

@@ -266,20 +266,13 @@ fn arrive(
     listener: Arc<ListenerState>,
     socket: OwnedFd,
     peer: Option<SocketAddr>,
-    (id, link, mut slot): (u64, Arc<Link>, crate::admission::ConnectionSlot),
+    (id, link, slot): (u64, Arc<Link>, crate::admission::ConnectionSlot),
 ) {
     if reactor.shared.is_draining() {
         link.order(Order::Drain);
     }
-    let over = match (peer, listener.settings.max_connections_per_ip) {
-        (Some(peer), Some(cap)) => !slot.count_address(peer.ip(), cap as usize),
-        _ => false,
-    };
-    if over {
-        link.order(Order::Close(Reason::AcceptPerIp));
-    }
     let local = rustix::net::getsockname(socket.as_fd()).ok().and_then(|local| SocketAddr::try_from(local).ok());
-    let arrival = Arrival { id, peer: Endpoint::of(peer), local: Endpoint::of(local), link, slot };
+    let arrival = Arrival { id, peer, local: Endpoint::of(local), link, slot };
     let connection = Connection::new(reactor.clone(), listener, arrival);
     let population = Resident(reactor.clone());
     if peer.is_some() {

@@ -355,6 +355,18 @@ impl Request {
         Poll::Ready(Ok(Some(front)))
     }
 
+    /// Pending while an answer may still go out. Shares its waker with [`Request::poll_write`]: one task polls both.
+    pub(crate) fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.exchange.lock();
+        if state.over || self.cancelled().is_some_and(|reason| reason != Reason::PeerClosed) {
+            return Poll::Ready(());
+        }
+        if !state.answer.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            state.answer.waker = Some(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
     /// Trailer fields; only after the end of the content.
     pub fn trailers(&self) -> Result<Arc<Trailers>, RequestError> {
         let state = self.exchange.lock();
@@ -373,7 +385,7 @@ impl Request {
         fields: impl IntoIterator<Item = (&'f [u8], &'f [u8])>,
         body: Body<'_>,
     ) -> Result<(), RequestError> {
-        let head = final_head(status, fields)?;
+        let head = self.head(status, fields)?;
         let content = match body {
             Body::Copied(octets) => Bytes::copy_from_slice(octets),
             Body::Owned(octets) => octets,
@@ -415,7 +427,7 @@ impl Request {
         fields: impl IntoIterator<Item = (&'f [u8], &'f [u8])>,
         length: Option<u64>,
     ) -> Result<(), RequestError> {
-        let head = final_head(status, fields)?;
+        let head = self.head(status, fields)?;
         let mut state = self.awaited()?;
         state.answer.announced = length;
         state.answer.head = Some(head);
@@ -527,6 +539,28 @@ impl Request {
         fail(&self.exchange, &mut state, failure);
     }
 
+    /// A final head; on TLS with the server's HSTS field unless the program gave one.
+    fn head<'f>(
+        &self,
+        status: u16,
+        fields: impl IntoIterator<Item = (&'f [u8], &'f [u8])>,
+    ) -> Result<AnswerHead, RequestError> {
+        if !(200..=599).contains(&status) {
+            return Err(RequestError::Value(format!("status code {status} is out of range: 200 to 599")));
+        }
+        let mut lines = lines(Section::Header, fields)?;
+        let connection = &self.exchange.connection;
+        if let (true, Some(age)) = (connection.secure, connection.settings.hsts_max_age) {
+            let given = lines.iter().any(|(name, _)| name.eq_ignore_ascii_case(b"strict-transport-security"));
+            if !given {
+                let value = format!("max-age={}", age.as_secs());
+                // A full list keeps the program's own fields.
+                let _ = lines.push(b"strict-transport-security", value.as_bytes());
+            }
+        }
+        Ok(AnswerHead { status, lines })
+    }
+
     fn awaited(&self) -> Result<std::sync::MutexGuard<'_, State>, RequestError> {
         let state = self.exchange.lock();
         match state.answer.stage {
@@ -568,16 +602,6 @@ fn push_chunk(state: &mut State, octets: Bytes) {
         state.answer.queued += octets.len();
         state.answer.chunks.push_back(octets);
     }
-}
-
-fn final_head<'f>(
-    status: u16,
-    fields: impl IntoIterator<Item = (&'f [u8], &'f [u8])>,
-) -> Result<AnswerHead, RequestError> {
-    if !(200..=599).contains(&status) {
-        return Err(RequestError::Value(format!("status code {status} is out of range: 200 to 599")));
-    }
-    Ok(AnswerHead { status, lines: lines(Section::Header, fields)? })
 }
 
 fn lines<'f>(

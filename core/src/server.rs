@@ -18,7 +18,7 @@ use crate::deadline::Deadlines;
 use crate::dispatch::{self, Dispatcher};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, LogLevel, LogRecord};
-use crate::http::head::HeadLimits;
+use crate::http::head::{Head, HeadLimits};
 use crate::link::{Inbox, Order, lock};
 use crate::listener::{self, Bound};
 use crate::phase::Phase;
@@ -344,6 +344,30 @@ impl Shared {
             open_by_phase,
             closed_by_reason,
         }
+    }
+
+    /// Where a cleartext request is to go: its own host and target, over TLS, on the port of our first TLS listener.
+    pub(crate) fn https_location(&self, head: &Head) -> Vec<u8> {
+        let authority = head.authority();
+        // The port is behind the last colon, unless that colon stands inside the brackets of an IPv6 address.
+        let host = match authority.iter().rposition(|octet| *octet == b':') {
+            Some(colon) if !authority[colon..].contains(&b']') => &authority[..colon],
+            _ => authority,
+        };
+        let port = self.listeners.iter().find(|listener| listener.is_secure()).and_then(|listener| {
+            listener.address.rsplit_once(':').map(|(_, port)| port).filter(|port| *port != "443" && port.parse::<u16>().is_ok())
+        });
+        let mut location = [b"https://", host].concat();
+        if let Some(port) = port {
+            location.push(b':');
+            location.extend_from_slice(port.as_bytes());
+        }
+        location.extend_from_slice(head.path());
+        if !head.query().is_empty() {
+            location.push(b'?');
+            location.extend_from_slice(head.query());
+        }
+        location
     }
 
     fn drain(self: &Arc<Self>, grace: Duration) {

@@ -22,6 +22,7 @@ use crate::buffer::Input;
 use crate::connection::{Connection, End, Protocol, reason_of_io};
 use crate::deadline::{Moment, PhaseClock, Strike, micros};
 use crate::exchange::Limits;
+use crate::http::fields::{FieldLines, Section};
 use crate::http::head::{Framing, Head, HeadLimits, Refusal, Version};
 use crate::http::live::{Books, Live};
 use crate::link::Order;
@@ -29,7 +30,7 @@ use crate::phase::Phase;
 use crate::reason::Reason;
 use crate::transport::{Transport, Wire};
 
-use encode::{Canned, Persistence};
+use encode::{Canned, Persistence, ResponseFraming};
 use output::{FULL, Output};
 use scan::Scan;
 use serving::Serving;
@@ -267,6 +268,11 @@ impl<'c, T: Transport> Http1<'c, T> {
         };
         let due = self.since + micros(timeout);
         self.connection.enter(phase, now);
+        if phase == Phase::Idle && now >= self.connection.retires_at() {
+            self.connection.limit(Reason::Age);
+            return over(End::Close, Reason::Age);
+        }
+        let due = if phase == Phase::Idle { due.min(self.connection.retires_at()) } else { due };
         if now < due {
             self.connection.wake_at(due, cx);
             return Step::Wait;
@@ -361,6 +367,9 @@ impl<'c, T: Transport> Http1<'c, T> {
         let began = if self.connection.phase() == Phase::Idle { now } else { self.since };
         let books = Books::open(self.connection, began, now);
         let settings = &self.connection.settings;
+        if settings.redirect_to_https && !secure {
+            return self.redirect(&head, books, now);
+        }
         match head.framing() {
             Framing::Length(length)
                 if length > 0 && length <= settings.buffer_body_bytes as u64 && !head.expects_continue() =>
@@ -453,7 +462,8 @@ impl<'c, T: Transport> Http1<'c, T> {
                 if persist {
                     self.since = now;
                 } else {
-                    self.state = State::Finish { reason: self.eof.unwrap_or(reason), linger };
+                    let reason = if reason == Reason::Complete { self.why_not_persist(now) } else { reason };
+                    self.state = State::Finish { reason, linger };
                 }
                 Step::Again
             }
@@ -482,6 +492,23 @@ impl<'c, T: Transport> Http1<'c, T> {
         self.answer_canned(&mut books, status, head.is_head(), now);
         books.close(self.connection, Some(head), self.input.len() as u64, reason);
         self.state = State::Finish { reason, linger: true };
+        Step::Again
+    }
+
+    /// Sends the client to the same place over TLS (`redirect_to_https`).
+    fn redirect(&mut self, head: &Head, mut books: Books, now: Moment) -> Step {
+        let reactor = self.connection.reactor.clone();
+        let mut lines = FieldLines::new(Section::Header);
+        let location = reactor.shared.https_location(head);
+        // Authority and target passed the grammar of a field value when they were parsed.
+        let _ = lines.push(b"location", &location);
+        let out = self.output.buffer(&reactor.buffers);
+        encode::begin_head(out, http::StatusCode::PERMANENT_REDIRECT, &lines);
+        encode::finish_head(out, ResponseFraming::Length(0), Persistence::Close, Some(&reactor.date(now)));
+        books.status = 308;
+        self.queued_at = now;
+        books.close(self.connection, Some(head), 0, Reason::Complete);
+        self.state = State::Finish { reason: Reason::Complete, linger: head.has_content() };
         Step::Again
     }
 
@@ -544,9 +571,13 @@ impl<'c, T: Transport> Http1<'c, T> {
 
     /// Whether the connection may carry another request behind the one that is answered now.
     fn may_persist(&self) -> bool {
-        let settings = &self.connection.settings;
-        let more = settings.max_requests_per_connection.is_none_or(|cap| self.connection.requests < u64::from(cap));
-        more && !self.draining && self.eof.is_none()
+        !self.draining && self.eof.is_none() && self.connection.retires(self.connection.now()).is_none()
+    }
+
+    /// Why a connection ends behind a complete answer.
+    fn why_not_persist(&self, now: Moment) -> Reason {
+        let drain = self.draining.then_some(Reason::Drain);
+        self.eof.or(drain).or_else(|| self.connection.retires(now)).unwrap_or(Reason::Complete)
     }
 
     fn read_failed(&mut self, error: &io::Error) -> Reason {
