@@ -169,6 +169,9 @@ pub struct Hooks {
     pub log: Option<(LogLevel, Hook<LogRecord>)>,
     /// On each of our threads as it starts (`true`) and as it ends (`false`).
     pub thread: Option<Arc<dyn Fn(Role, bool) + Send + Sync>>,
+    /// When all else has ended, once, on the last thread: handler and hooks but `log` are not called any more. Queues get
+    /// their last event, and [`Server::wait`](crate::Server::wait) returns, afterwards.
+    pub ended: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
 /// A server to be started.

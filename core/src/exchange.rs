@@ -4,6 +4,7 @@
 //! Content flows in through [`Content`], the answer out through [`Answer`]; both are bounded, and both sides only ever wait on
 //! the reactor's clocks or on their own time-out.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
@@ -17,7 +18,7 @@ use crate::deadline::{Moment, PhaseClock, PhaseLimits};
 use crate::http::fields::FieldLines;
 use crate::http::head::Head;
 use crate::http::trailers::Trailers;
-use crate::link::{Link, lock};
+use crate::link::{Link, Order, lock};
 use crate::reason::Reason;
 use crate::settings::Settings;
 
@@ -299,6 +300,17 @@ impl Exchange {
     pub fn watch(&self, token: u64, cancelled: fn(u64, Reason)) {
         let _ = self.watcher.set(cancelled);
         self.token.store(token, Ordering::SeqCst);
+    }
+
+    /// Drops `value` on the reactor, outside every lock: for values whose end runs the program's code.
+    pub fn drop_later(&self, value: Box<dyn Any + Send>) {
+        self.link.run(Box::new(move |_| drop(value)));
+    }
+
+    /// A bug of ours was caught in a call on this exchange: its connection closes (`internal`) and the server drains.
+    pub fn poison(&self, what: &'static str) {
+        self.link.order(Order::Close(Reason::Internal));
+        self.link.run(Box::new(move |reactor| reactor.shared.poison(what)));
     }
 
     /// Why the exchange was cancelled; `None` while it lives. One atomic load.

@@ -166,6 +166,11 @@ impl Link {
         }
     }
 
+    /// Runs `job` on the connection's reactor; drops it if the reactor has ended.
+    pub(crate) fn run(&self, job: Job) {
+        self.inbox.run(job);
+    }
+
     /// By the reactor, when the inbox is read: the connection's task is polled in this turn.
     pub(crate) fn deliver(&self) {
         self.posted.store(false, Ordering::Release);

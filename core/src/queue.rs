@@ -50,6 +50,8 @@ struct Events {
     others: VecDeque<Event>,
     observations: usize,
     lost: u64,
+    /// Of these, how many a log record has told of.
+    told_lost: u64,
     /// Whose limits bound the requests; set when a server takes the queue.
     load: Option<Arc<Load>>,
     /// Consumers that wait on `parked`.
@@ -132,7 +134,7 @@ impl Queue {
     pub(crate) fn append(&self, batch: impl Iterator<Item = Event>) {
         let mut refused = Vec::new();
         let mut events = lock(&self.events);
-        for event in batch {
+        for mut event in batch {
             if events.closed || (events.closing && matches!(event, Event::Request(_))) {
                 refused.push(event);
                 continue;
@@ -143,15 +145,25 @@ impl Queue {
                 Event::Cancelled(exchange, _) | Event::Done(exchange) => !exchange.is_delivered(),
                 _ => false,
             };
-            match &event {
+            match &mut event {
                 Event::Connection(_) | Event::RequestEnd(_) | Event::Log(..) => {
                     if events.observations >= MAX_OBSERVATIONS {
                         events.lost += 1;
                         continue;
                     }
                     events.observations += 1;
+                    if let Event::Log(_, lost) = &mut event {
+                        *lost = events.lost - events.told_lost;
+                        events.told_lost = events.lost;
+                    }
                 }
                 Event::Shutdown => events.closing = true,
+                // Behind the last event nobody would look for it.
+                Event::Drop(_) if events.closing && !events.others.is_empty() => {
+                    let last = events.others.len() - 1;
+                    events.others.insert(last, event);
+                    continue;
+                }
                 _ => {}
             }
             if early { &mut events.requests } else { &mut events.others }.push_back(event);
