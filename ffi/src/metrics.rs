@@ -1,0 +1,135 @@
+//! The numbers of a server for C: a structure that only grows, two arrays, and the OpenMetrics text. What they count is
+//! core's `counters.rs`.
+
+use std::ffi::c_char;
+use std::mem::MaybeUninit;
+
+use bartizan_core::Snapshot;
+
+use crate::borrow::{array, places, reply, sized};
+use crate::server::{Server, call};
+use crate::status::{Code, OK, Status};
+
+/// The numbers of a server at one moment: accepted - closed = open = the sum over phases; started - ended = live. The caller
+/// fills struct_size in; fields are only ever added at the end.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Metrics {
+    /// Set by the caller to the octets of the structure that it was compiled with.
+    pub struct_size: u64,
+    /// So far.
+    pub connections_accepted: u64,
+    /// Now.
+    pub connections_open: u64,
+    /// So far.
+    pub connections_closed: u64,
+    /// Reached Finished.
+    pub handshakes_completed: u64,
+    /// Ended otherwise.
+    pub handshakes_failed: u64,
+    /// Of the completed: by ticket.
+    pub handshakes_resumed: u64,
+    /// Now.
+    pub handshakes_pending: u64,
+    /// Header section complete, so far.
+    pub requests_started: u64,
+    /// So far.
+    pub requests_ended: u64,
+    /// Now.
+    pub requests_live: u64,
+    /// Delivered to the program and not released, now.
+    pub handlers_running: u64,
+    /// Waiting for a worker or in a queue, now.
+    pub requests_queued: u64,
+    /// Released without an answer, so far.
+    pub requests_unanswered: u64,
+    /// Octets read from sockets.
+    pub bytes_received: u64,
+    /// Octets written to sockets.
+    pub bytes_sent: u64,
+    /// Held for connections, as far as it is accounted.
+    pub memory_bytes: u64,
+    /// In use by the process.
+    pub descriptors_open: u64,
+    /// That the process may use.
+    pub descriptors_limit: u64,
+}
+
+impl Metrics {
+    fn fill(&mut self, snapshot: &Snapshot) {
+        *self = Self {
+            struct_size: self.struct_size,
+            connections_accepted: snapshot.connections_accepted,
+            connections_open: snapshot.connections_open,
+            connections_closed: snapshot.connections_closed,
+            handshakes_completed: snapshot.handshakes_completed,
+            handshakes_failed: snapshot.handshakes_failed,
+            handshakes_resumed: snapshot.handshakes_resumed,
+            handshakes_pending: snapshot.handshakes_pending,
+            requests_started: snapshot.requests_started,
+            requests_ended: snapshot.requests_ended,
+            requests_live: snapshot.requests_live,
+            handlers_running: snapshot.handlers_running,
+            requests_queued: snapshot.requests_queued,
+            requests_unanswered: snapshot.requests_unanswered,
+            bytes_received: snapshot.bytes_received,
+            bytes_sent: snapshot.bytes_sent,
+            memory_bytes: snapshot.memory_bytes,
+            descriptors_open: snapshot.descriptors_open,
+            descriptors_limit: snapshot.descriptors_limit,
+        };
+    }
+}
+
+/// Fills one consistent snapshot in; the caller has set struct_size. E_NULL, E_STRUCT. Any thread; never blocks.
+#[unsafe(no_mangle)]
+pub extern "C" fn bartizan_server_metrics(server: *const Server, inout: *mut Metrics) -> Status {
+    call(server, |server| {
+        let size = array(inout.cast_const().cast::<u64>(), 1)?[0];
+        let metrics = sized(inout, usize::try_from(size).unwrap_or(usize::MAX))?;
+        metrics.fill(&server.core().snapshot());
+        Ok(OK)
+    })
+}
+
+/// Open connections by phase (index = phase id) and closed ones by reason (index = reason id, so that [0] is 0), both from one
+/// snapshot. Fills what exists and zeroes the rest of each array; an array of 0 elements may be NULL. E_NULL. Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn bartizan_server_counts(
+    server: *const Server,
+    open_by_phase: *mut u64,
+    phases: usize,
+    closed_by_reason: *mut u64,
+    reasons: usize,
+) -> Status {
+    call(server, |server| {
+        let (open, closed) = (places(open_by_phase, phases)?, places(closed_by_reason, reasons)?);
+        let snapshot = server.core().snapshot();
+        spread(open, snapshot.open_by_phase.into_iter());
+        spread(closed, std::iter::once(0).chain(snapshot.closed_by_reason));
+        Ok(OK)
+    })
+}
+
+fn spread(places: &mut [MaybeUninit<u64>], numbers: impl Iterator<Item = u64>) {
+    for (place, number) in places.iter_mut().zip(numbers.chain(std::iter::repeat(0))) {
+        place.write(number);
+    }
+}
+
+/// All metrics as OpenMetrics 1.0 text. *len is its length without the NUL; E_LIMIT if `cap` is not more than that, and then
+/// nothing is written: ask again with some room to spare, since numbers grow. E_NULL. Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn bartizan_server_metrics_text(
+    server: *const Server,
+    buf: *mut c_char,
+    cap: usize,
+    len: Option<&mut MaybeUninit<usize>>,
+) -> Status {
+    let len = len.map(|len| len.write(0));
+    call(server, |server| {
+        let len = len.ok_or(Code::Null)?;
+        reply(buf, cap, len, &server.core().metrics_text())?;
+        Ok(OK)
+    })
+}
