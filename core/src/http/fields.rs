@@ -99,7 +99,8 @@ impl FieldLines {
 
     /// The lines as HTTP/2 sends them, without fields that RFC 9113 §8.2.2 forbids there.
     pub(crate) fn to_header_map(&self) -> HeaderMap {
-        let mut map = HeaderMap::with_capacity(self.count);
+        // Date and content-length come on top.
+        let mut map = HeaderMap::with_capacity(self.count + 2);
         for (name, value) in self.iter() {
             if name.eq_ignore_ascii_case(b"te") || name.eq_ignore_ascii_case(b"proxy-connection") {
                 continue;

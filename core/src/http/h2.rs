@@ -1,6 +1,399 @@
-//! placeholder while the driver is being written
-#![allow(dead_code)]
-use crate::connection::Connection;
+//! The HTTP/2 connection: drives the h2 crate, hands its streams to `h2/stream.rs`, and ends. Here are the order of one turn and
+//! what events mean; when the connection itself ends is `h2/phases.rs`. Frames are h2's business, floods are the observer's.
+//!
+//! One turn: accept until nothing is left, then answer all of it, then let h2 write once. An answer given between two accepts
+//! would go out alone, since every accept flushes first: 0.42x the requests per second.
+
+mod answer;
+mod gather;
+mod glitches;
+mod line;
+mod observer;
+mod phases;
+mod receive;
+mod send;
+mod settings;
+mod stream;
+mod streams;
+
+use std::collections::VecDeque;
+use std::mem;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+
+use crate::connection::{Connection, End, end, reason_of_io};
+use crate::deadline::{Moment, NEVER, PhaseClock, PhaseLimits, micros};
+use crate::exchange::Limits;
+use crate::http::head::HeadLimits;
+use crate::http::live::Books;
+use crate::phase::Phase;
 use crate::reason::Reason;
 use crate::transport::{Transport, Wire};
-pub(crate) async fn serve<T: Transport>(_: &mut Connection, _: Wire<T>, _: Vec<u8>) -> Reason { Reason::Internal }
+
+use answer::CommonFields;
+use line::{Line, LineHandle};
+use observer::{Event, Observer, Watch};
+use phases::Phases;
+use stream::{Fate, Fresh, Stream};
+use streams::Streams;
+
+/// Room that lists of one turn keep while the connection is idle.
+const KEPT: usize = 4;
+
+/// Serves a connection to its end and closes it. `replay` is what was read before it turned out to be HTTP/2.
+pub(crate) async fn serve<T: Transport>(
+    connection: &mut Connection,
+    mut wire: Wire<T>,
+    replay: Vec<u8>,
+) -> Reason {
+    if let Wire::Plain(socket) = &mut wire {
+        socket.unread(replay);
+    }
+    let (line, handle) = line::split(wire);
+    let (how, reason) = drive(connection, line, &handle).await;
+    if let Some(wire) = handle.into_wire() {
+        end(connection, wire, how).await;
+    }
+    reason
+}
+
+/// Runs h2 until the connection is over, and drops it.
+async fn drive<T: Transport>(
+    connection: &mut Connection,
+    line: Line<T>,
+    handle: &LineHandle<T>,
+) -> (End, Reason) {
+    let since = connection.now();
+    connection.enter(Phase::Opening, since);
+    let watch = Rc::new(Watch::new(settings::limits(&connection.settings), since / 1000));
+    let observer = Observer::new(line, watch.clone());
+    let mut handshake = Box::pin(settings::builder(&connection.settings).handshake(observer));
+    let due = since + micros(connection.settings.h2_preface_timeout);
+    let opened = std::future::poll_fn(|cx| match Pin::new(&mut handshake).poll(cx) {
+        Poll::Ready(Ok(h2)) => Poll::Ready(Ok(h2)),
+        Poll::Ready(Err(error)) => Poll::Ready(Err(error.get_io().map_or(Reason::H2Protocol, reason_of_io))),
+        Poll::Pending => {
+            let over = handle.ended().or_else(|| connection.struck(cx, due, Reason::H2PrefaceTimeout));
+            over.map_or(Poll::Pending, |reason| Poll::Ready(Err(reason)))
+        }
+    })
+    .await;
+    drop(handshake);
+    match opened {
+        Ok(h2) => {
+            // Boxed: the task of an idle connection must stay lean.
+            let mut driver = Box::new(Driver::new(h2, handle, watch, connection, since));
+            std::future::poll_fn(|cx| driver.poll(connection, cx)).await
+        }
+        // Half of a preface is no message: nothing was cut.
+        Err(Reason::TlsShutdown) => (End::Close, Reason::PeerClosed),
+        Err(reason) => (End::Close, reason),
+    }
+}
+
+/// What the streams of one connection share.
+struct Side {
+    watch: Rc<Watch>,
+    limits: HeadLimits,
+    fields: CommonFields,
+    shadows: Shadows,
+    now: Moment,
+    /// The socket takes nothing now.
+    blocked: bool,
+    /// The socket, or the peer's window for all streams together, is what answers wait for.
+    congested: bool,
+    /// The response clock while the connection is congested.
+    clock: PhaseClock,
+}
+
+/// Streams that are over and of which frames of ours may still be on their way out: what the observer then tells of them is not
+/// h2's own doing. Bounded, since a peer may cause any number; one that drops out is at worst counted as a refused head.
+#[derive(Default)]
+struct Shadows(VecDeque<u32>);
+
+impl Shadows {
+    const MOST: usize = 256;
+
+    fn push(&mut self, stream: u32) {
+        if self.0.len() == Self::MOST {
+            self.0.pop_front();
+        }
+        self.0.push_back(stream);
+    }
+
+    fn contains(&self, stream: u32) -> bool {
+        self.0.contains(&stream)
+    }
+
+    fn forget(&mut self) {
+        self.0 = VecDeque::new();
+    }
+}
+
+struct Driver<'h, T: Transport> {
+    h2: h2::server::Connection<Observer<Line<T>>, Bytes>,
+    line: &'h LineHandle<T>,
+    side: Side,
+    streams: Streams,
+    phases: Phases,
+    /// No stream's limit strikes before; a stream that moved its own later leaves it where it was.
+    streams_due: Moment,
+    /// Streams that wait for a window or the socket.
+    unfinished: Vec<u32>,
+    /// Streams of which content arrived that h2 may not have digested, because it could not write.
+    undigested: Vec<u32>,
+    /// Octets that the socket had taken at the last look.
+    carried: u64,
+    fresh: Vec<Fresh>,
+    events: Vec<Event>,
+    touched: Vec<u32>,
+}
+
+impl<'h, T: Transport> Driver<'h, T> {
+    fn new(
+        h2: h2::server::Connection<Observer<Line<T>>, Bytes>,
+        line: &'h LineHandle<T>,
+        watch: Rc<Watch>,
+        connection: &Connection,
+        since: Moment,
+    ) -> Self {
+        let side = Side {
+            watch,
+            limits: crate::server::head_limits(&connection.settings),
+            fields: CommonFields::new(),
+            shadows: Shadows::default(),
+            now: since,
+            blocked: false,
+            congested: false,
+            clock: PhaseClock::default(),
+        };
+        Self {
+            h2,
+            line,
+            side,
+            streams: Streams::default(),
+            phases: Phases::new(since),
+            streams_due: NEVER,
+            unfinished: Vec::new(),
+            undigested: Vec::new(),
+            carried: connection.meter.sent.get(),
+            fresh: Vec::new(),
+            events: Vec::new(),
+            touched: Vec::new(),
+        }
+    }
+
+    fn poll(&mut self, connection: &mut Connection, cx: &mut Context<'_>) -> Poll<(End, Reason)> {
+        connection.link.attend(cx.waker());
+        self.side.now = connection.now();
+        self.side.watch.refill(self.side.now / 1000);
+        let over = self.accept_all(cx);
+        self.note_socket(connection);
+        let mut busy = self.take_events(connection);
+        if let Some(outcome) = over {
+            let reason = self.reason_of_end(outcome, connection);
+            self.end_all(reason, connection);
+            return Poll::Ready((End::Close, reason));
+        }
+        busy |= self.open_fresh(connection);
+        busy |= self.serve_touched(connection);
+        busy |= self.serve_unfinished(connection);
+        match self.judge(busy, connection) {
+            Some(over) => {
+                self.end_all(over.1, connection);
+                return Poll::Ready(over);
+            }
+            None => busy |= mem::take(&mut self.phases.moved),
+        }
+        if busy {
+            // What h2 was given goes out when it is polled again: once for all of it.
+            cx.waker().wake_by_ref();
+        }
+        connection.wake_at(self.due(connection), cx);
+        Poll::Pending
+    }
+
+    /// Drives h2 and collects the streams that the peer has opened. `Some`: h2 is done.
+    fn accept_all(&mut self, cx: &mut Context<'_>) -> Option<Result<(), h2::Error>> {
+        loop {
+            match self.h2.poll_accept(cx) {
+                Poll::Ready(Some(Ok((request, respond)))) => self.fresh.push(Fresh::new(request, respond)),
+                Poll::Ready(Some(Err(error))) => return Some(Err(error)),
+                Poll::Ready(None) => return Some(Ok(())),
+                Poll::Pending => return None,
+            }
+        }
+    }
+
+    /// Looks whether the socket takes what h2 writes, and runs the connection's own response clock while it does not.
+    fn note_socket(&mut self, connection: &Connection) {
+        let side = &mut self.side;
+        let carried = connection.meter.sent.get();
+        side.blocked = self.line.is_blocked();
+        side.congested = side.blocked || side.watch.connection_window_is_empty();
+        if !side.congested {
+            if side.clock.is_running() {
+                side.clock.stop(side.now);
+            }
+        } else {
+            side.clock.run(side.now);
+            if carried > self.carried {
+                let limits: PhaseLimits = Limits::of(&connection.settings).answer;
+                side.clock.progress(side.now, carried - self.carried, &limits);
+            }
+        }
+        if carried > self.carried || !side.blocked {
+            self.phases.socket_moved(side.now);
+        }
+        self.carried = carried;
+    }
+
+    fn take_events(&mut self, connection: &mut Connection) -> bool {
+        let mut busy = false;
+        let mut events = mem::take(&mut self.events);
+        self.side.watch.take_events(&mut events);
+        for id in mem::take(&mut self.undigested) {
+            events.push(Event::ContentArrived { stream: id });
+        }
+        for event in events.drain(..) {
+            match event {
+                Event::HeadTaken { end: false, .. } => {}
+                Event::HeadTaken { stream, end: true } => {
+                    if !self.finish(stream, Fate::Gone(Reason::Complete), connection) {
+                        self.refused_by_h2(stream, 431, Reason::HeaderBytes, connection);
+                    }
+                }
+                Event::EndTaken { stream } => {
+                    self.finish(stream, Fate::Gone(Reason::Complete), connection);
+                }
+                Event::ResetReceived { stream, .. } => {
+                    if !self.finish(stream, Fate::Gone(Reason::PeerReset), connection)
+                        && let Ok(at) = self.fresh.binary_search_by_key(&stream, |fresh| fresh.id)
+                    {
+                        self.fresh[at].reset = true;
+                    }
+                }
+                Event::ResetTaken { stream, code } => {
+                    if !self.finish(stream, Fate::Gone(Reason::H2Protocol), connection)
+                        && code == h2::Reason::PROTOCOL_ERROR
+                    {
+                        self.refused_by_h2(stream, 0, Reason::HeaderSyntax, connection);
+                    }
+                }
+                Event::ContentArrived { stream } => {
+                    if let Some(known) = self.streams.get(stream) {
+                        let fate = known.content_arrived(connection, &mut self.side);
+                        self.settle(stream, fate, connection);
+                        busy = true;
+                        if self.side.blocked {
+                            self.undigested.push(stream);
+                        }
+                    }
+                }
+            }
+        }
+        self.events = events;
+        busy
+    }
+
+    /// h2 has refused a head by itself, which shows only in the frames that it sent.
+    fn refused_by_h2(&mut self, stream: u32, status: u16, reason: Reason, connection: &mut Connection) {
+        if self.side.shadows.contains(stream) {
+            return;
+        }
+        // Its 431 may be followed by a reset.
+        self.side.shadows.push(stream);
+        connection.limit(reason);
+        let mut books = Books::open(connection, self.side.now, self.side.now);
+        books.status = status;
+        books.close(connection, None, 0, reason);
+    }
+
+    fn open_fresh(&mut self, connection: &mut Connection) -> bool {
+        let busy = !self.fresh.is_empty();
+        let mut fresh = mem::take(&mut self.fresh);
+        for stream in fresh.drain(..) {
+            let id = stream.id;
+            let began = self.phases.block_began().unwrap_or(self.side.now);
+            if let Ok((stream, fate)) = Stream::open(stream, began, connection, &mut self.side) {
+                self.streams.insert(id, stream);
+                self.settle(id, fate, connection);
+            }
+        }
+        self.fresh = fresh;
+        busy
+    }
+
+    fn serve_touched(&mut self, connection: &mut Connection) -> bool {
+        let mut touched = mem::take(&mut self.touched);
+        connection.link.take_touched(&mut touched);
+        let busy = !touched.is_empty();
+        for id in touched.drain(..) {
+            self.serve(id, connection);
+        }
+        self.touched = touched;
+        busy
+    }
+
+    /// Lets streams go on that waited for a window or the socket.
+    fn serve_unfinished(&mut self, connection: &mut Connection) -> bool {
+        let mut moved = false;
+        for id in mem::take(&mut self.unfinished) {
+            let Some(stream) = self.streams.get(id) else { continue };
+            stream.listed = false;
+            let before = stream.sent();
+            let fate = stream.step(connection, &mut self.side);
+            moved |= fate.is_some() || stream.sent() != before || !stream.is_unfinished();
+            self.settle(id, fate, connection);
+        }
+        moved
+    }
+
+    fn serve(&mut self, id: u32, connection: &mut Connection) {
+        if let Some(stream) = self.streams.get(id) {
+            let fate = stream.step(connection, &mut self.side);
+            self.settle(id, fate, connection);
+        }
+    }
+
+    /// After a step of a stream: ends it, or keeps its deadline and its place in the list of unfinished ones.
+    fn settle(&mut self, id: u32, fate: Option<Fate>, connection: &mut Connection) {
+        if let Some(fate) = fate {
+            self.finish(id, fate, connection);
+            return;
+        }
+        let Some(stream) = self.streams.get(id) else { return };
+        self.streams_due = self.streams_due.min(stream.due());
+        if stream.is_unfinished() && !mem::replace(&mut stream.listed, true) {
+            self.unfinished.push(id);
+        }
+    }
+
+    /// Ends a stream; `false` if there is none.
+    fn finish(&mut self, id: u32, fate: Fate, connection: &mut Connection) -> bool {
+        let Some(stream) = self.streams.remove(id) else { return false };
+        stream.end(fate, connection, &mut self.side);
+        true
+    }
+
+    /// Every request that is under way ends with the connection.
+    fn end_all(&mut self, reason: Reason, connection: &mut Connection) {
+        for id in self.streams.ids() {
+            self.finish(id, Fate::Gone(reason), connection);
+        }
+        self.count_glitches(connection);
+    }
+
+    /// An idle connection keeps no list that a burst has grown.
+    fn slim(&mut self) {
+        self.fresh.shrink_to(KEPT);
+        self.events.shrink_to(KEPT);
+        self.touched.shrink_to(KEPT);
+        self.unfinished = Vec::new();
+        self.undigested = Vec::new();
+        self.side.shadows.forget();
+    }
+}

@@ -26,6 +26,9 @@ const STREAM_SLACK: usize = 4096;
 /// Streams whose room an idle connection keeps: about 1 KiB.
 const KEPT_STREAMS: usize = 32;
 
+/// The window of a connection before any WINDOW_UPDATE (RFC 9113 section 6.9.2).
+const INITIAL_WINDOW: u64 = 65_535;
+
 /// A stream that is open as far as frame heads tell: from the peer's HEADERS to our END_STREAM or a reset.
 #[derive(Debug)]
 pub(super) struct Stream {
@@ -57,6 +60,7 @@ pub(super) struct State {
     pub(super) block: Option<HeaderBlock>,
     pub(super) blocks_begun: u64,
     block_has_fields: bool,
+    block_is_trailers: bool,
     continuations: u32,
     highest_stream: u32,
     /// By id, which a peer can only raise: found by bisection, and what ends is mostly at the front.
@@ -67,6 +71,8 @@ pub(super) struct State {
     /// Our HEADERS without END_HEADERS: its stream, and whether it has END_STREAM.
     head_being_taken: Option<(u32, bool)>,
     pub(super) data_taken: u64,
+    /// Octets of DATA that the peer has allowed so far, on all streams together.
+    pub(super) window_granted: u64,
     pub(super) events: Vec<Event>,
 }
 
@@ -88,6 +94,7 @@ impl State {
             block: None,
             blocks_begun: 0,
             block_has_fields: false,
+            block_is_trailers: false,
             continuations: 0,
             highest_stream: 0,
             streams: VecDeque::new(),
@@ -96,6 +103,7 @@ impl State {
             resets_received: 0,
             head_being_taken: None,
             data_taken: 0,
+            window_granted: INITIAL_WINDOW,
             events: Vec::new(),
         }
     }
@@ -131,6 +139,7 @@ impl State {
                 self.block = Some(HeaderBlock { stream: head.stream, octets: 0 });
                 self.blocks_begun += 1;
                 self.block_has_fields = false;
+                self.block_is_trailers = head.stream <= self.highest_stream;
                 self.continuations = 0;
                 self.open(head.stream);
             }
@@ -153,6 +162,7 @@ impl State {
         match head.kind {
             Kind::Headers | Kind::Continuation => self.block_frame_received(head, peek),
             Kind::Data => {
+                self.content_arrived(head.stream);
                 if head.content_length(peek) < TINY
                     && !head.ends_stream()
                     && self.stream(head.stream).is_some_and(|stream| stream.unread)
@@ -162,6 +172,9 @@ impl State {
             }
             Kind::WindowUpdate => {
                 let increment = number(peek, 0) as usize;
+                if head.stream == 0 {
+                    self.window_granted = self.window_granted.saturating_add(increment as u64);
+                }
                 if increment < TINY && !self.finishes_an_answer(head.stream, increment) {
                     self.charge(Glitch::WindowUpdate, WHOLE);
                 }
@@ -187,6 +200,13 @@ impl State {
         }
     }
 
+    fn content_arrived(&mut self, stream: u32) {
+        let arrived = Event::ContentArrived { stream };
+        if self.events.last() != Some(&arrived) {
+            self.events.push(arrived);
+        }
+    }
+
     fn block_frame_received(&mut self, head: Head, peek: &[u8; 8]) {
         let is_continuation = head.kind == Kind::Continuation;
         let content = if is_continuation { head.length } else { head.content_length(peek) };
@@ -194,8 +214,13 @@ impl State {
         if is_continuation && self.continuations > FREE_CONTINUATIONS {
             self.charge(Glitch::Headers, WHOLE);
         }
-        if head.ends_headers() && self.block.take().is_some() && !self.block_has_fields {
-            self.charge(Glitch::Headers, WHOLE);
+        if head.ends_headers() && self.block.take().is_some() {
+            if self.block_is_trailers {
+                self.content_arrived(head.stream);
+            }
+            if !self.block_has_fields {
+                self.charge(Glitch::Headers, WHOLE);
+            }
         }
     }
 

@@ -65,6 +65,8 @@ pub(crate) enum Event {
     ResetReceived { stream: u32, code: h2::Reason },
     /// The stream below took our RST_STREAM.
     ResetTaken { stream: u32, code: h2::Reason },
+    /// DATA or trailers of the peer's; once for a run of them on one stream.
+    ContentArrived { stream: u32 },
 }
 
 /// A header block of the peer's that is not complete.
@@ -134,6 +136,12 @@ impl Watch {
     /// Octets of DATA that the stream below took, of all streams.
     pub(crate) fn data_taken(&self) -> u64 {
         self.0.borrow().data_taken
+    }
+
+    /// Whether the peer's window for all streams together is used up.
+    pub(crate) fn connection_window_is_empty(&self) -> bool {
+        let state = self.0.borrow();
+        state.window_granted <= state.data_taken
     }
 
     /// Octets of DATA that the stream below took of `stream`; `None` once its end was taken or it was reset.

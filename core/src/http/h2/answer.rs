@@ -1,0 +1,88 @@
+//! Response heads for h2: the program's field lines with ours behind them. What is sent when is `send.rs`; which fields a program
+//! may set is `http/fields.rs`.
+
+use http::header::{CONTENT_LENGTH, DATE, LOCATION, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+
+use crate::connection::Connection;
+use crate::deadline::Moment;
+use crate::http::date;
+use crate::http::fields::FieldLines;
+use crate::http::head::Head;
+
+/// Seconds after which a refused request may be tried again.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+
+/// The fields that answers of one connection have in common, built once and shared by reference count.
+pub(super) struct CommonFields {
+    date_text: [u8; date::LEN],
+    date: HeaderValue,
+}
+
+impl CommonFields {
+    pub(super) fn new() -> Self {
+        Self { date_text: [0; date::LEN], date: HeaderValue::from_static("") }
+    }
+
+    /// The head of an answer. `length` is that of the content, where it may be told.
+    pub(super) fn response(
+        &mut self,
+        connection: &Connection,
+        now: Moment,
+        status: u16,
+        lines: Option<&FieldLines>,
+        length: Option<u64>,
+    ) -> Response<()> {
+        let mut fields = lines.map_or_else(|| HeaderMap::with_capacity(3), FieldLines::to_header_map);
+        if let Some(length) = length {
+            fields.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        if !lines.is_some_and(FieldLines::has_date) {
+            fields.insert(DATE, self.date(connection, now));
+        }
+        with_fields(status, fields)
+    }
+
+    /// An answer of the library's own: all of it is in the head, so that it needs no window.
+    pub(super) fn canned(&mut self, connection: &Connection, now: Moment, status: u16) -> Response<()> {
+        let mut response = self.response(connection, now, status, None, None);
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+        }
+        response
+    }
+
+    /// Sends the client to the same place over TLS (`redirect_to_https`).
+    pub(super) fn redirect(&mut self, connection: &Connection, now: Moment, head: &Head) -> Response<()> {
+        let mut response =
+            self.response(connection, now, StatusCode::PERMANENT_REDIRECT.as_u16(), None, None);
+        // Authority and target passed the grammar of a field value when they were parsed.
+        if let Ok(location) = HeaderValue::from_bytes(&connection.reactor.shared.https_location(head)) {
+            response.headers_mut().insert(LOCATION, location);
+        }
+        response
+    }
+
+    fn date(&mut self, connection: &Connection, now: Moment) -> HeaderValue {
+        let text = connection.reactor.date(now);
+        if text != self.date_text {
+            self.date_text = text;
+            // An IMF-fixdate is visible ASCII.
+            self.date = HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static(""));
+        }
+        self.date.clone()
+    }
+}
+
+/// An informational response.
+pub(super) fn informational(status: u16, lines: Option<&FieldLines>) -> Response<()> {
+    with_fields(status, lines.map_or_else(HeaderMap::new, FieldLines::to_header_map))
+}
+
+fn with_fields(status: u16, fields: HeaderMap) -> Response<()> {
+    let mut response = Response::new(());
+    // Codes were checked where the program gave them, and ours are codes.
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.headers_mut() = fields;
+    response
+}

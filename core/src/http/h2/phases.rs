@@ -1,0 +1,384 @@
+//! The clocks and ends of the connection itself: opening, header, idle, drain, age, budgets. Each `judge` looks once at all of
+//! them; the streams' own limits are passed on to them. What the peer sees stands beside each row of the settings list.
+
+use super::glitches::Glitch;
+use super::stream::Fate;
+use super::{Driver, Side};
+use crate::connection::{Connection, End, reason_of_io};
+use crate::counters::GLITCHES;
+use crate::deadline::{Moment, NEVER, micros};
+use crate::link::Order;
+use crate::phase::Phase;
+use crate::reason::Reason;
+use crate::transport::Transport;
+
+/// How long an idle connection that was told to go waits for the answer to the PING between its two GOAWAYs. RFC 9113 6.8 asks for
+/// one round trip; a peer that does not answer a PING within this has no claim to more.
+const ROUND_TRIP: u64 = 1_000_000;
+
+/// Where the connection is, and since when.
+pub(super) struct Phases {
+    /// The handshake's end.
+    since: Moment,
+    /// The preface was complete.
+    opened: Option<Moment>,
+    /// Our SETTINGS were on their way.
+    settings_taken: Option<Moment>,
+    settings_acknowledged: bool,
+    /// The peer's open header block: which, and since when.
+    block: Option<(u64, Moment)>,
+    /// The connection has carried no stream since.
+    idle: Moment,
+    /// A graceful GOAWAY is out, and why.
+    retiring: Option<(Reason, Moment)>,
+    /// The last GOAWAY is on its way: why, and when we give up on it.
+    closing: Option<(Reason, Moment)>,
+    /// The socket took something, or had nothing to take.
+    socket: Moment,
+    half_closed: bool,
+    /// h2 has something to send that is not a stream's.
+    pub(super) moved: bool,
+    counted: [u32; Glitch::COUNT],
+}
+
+impl Phases {
+    pub(super) fn new(since: Moment) -> Self {
+        Self {
+            since,
+            opened: None,
+            settings_taken: None,
+            settings_acknowledged: false,
+            block: None,
+            idle: since,
+            retiring: None,
+            closing: None,
+            socket: since,
+            half_closed: false,
+            moved: false,
+            counted: [0; Glitch::COUNT],
+        }
+    }
+
+    pub(super) fn socket_moved(&mut self, now: Moment) {
+        self.socket = now;
+    }
+
+    /// When the header block that was open at the last look began.
+    pub(super) fn block_began(&self) -> Option<Moment> {
+        self.block.map(|(_, since)| since)
+    }
+
+    fn note(&mut self, side: &Side) {
+        let watch = &side.watch;
+        if self.opened.is_none() && watch.preface_complete() {
+            self.opened = Some(side.now);
+        }
+        if self.settings_taken.is_none() && watch.settings_taken() {
+            self.settings_taken = Some(side.now);
+        }
+        self.settings_acknowledged = self.settings_acknowledged || watch.settings_acknowledged();
+        self.block = watch.header_block().map(|_| {
+            let number = watch.header_blocks_begun();
+            match self.block {
+                Some((known, since)) if known == number => (number, since),
+                _ => (number, side.now),
+            }
+        });
+    }
+}
+
+impl<T: Transport> Driver<'_, T> {
+    /// Looks whether the connection has to end, now (`Some`) or by a GOAWAY.
+    pub(super) fn judge(&mut self, busy: bool, connection: &mut Connection) -> Option<(End, Reason)> {
+        let now = self.side.now;
+        self.phases.note(&self.side);
+        if let Some((reason, due)) = self.phases.closing {
+            return self.judge_closing(reason, due, connection);
+        }
+        if let over @ Some(_) = self.obey(connection) {
+            return over;
+        }
+        if let over @ Some(_) = self.note_half_close(busy, connection) {
+            return over;
+        }
+        if let Some(withheld) = self.side.watch.withheld() {
+            connection.limit(withheld.reason());
+            self.close(withheld.code(), withheld.reason(), connection);
+            return None;
+        }
+        if self.side.watch.warned() {
+            self.retire(self.glitch_reason(), connection);
+        }
+        if self.phases.opened.is_some()
+            && let Some(reason) = connection.retires(now)
+        {
+            self.retire(reason, connection);
+        }
+        if now >= self.streams_due
+            && let over @ Some(_) = self.expire_streams(connection)
+        {
+            return over;
+        }
+        self.place(connection);
+        self.strike(connection)
+    }
+
+    /// The last GOAWAY goes out as long as the peer takes it.
+    fn judge_closing(
+        &mut self,
+        reason: Reason,
+        due: Moment,
+        connection: &Connection,
+    ) -> Option<(End, Reason)> {
+        let stop =
+            matches!(connection.link.current_order(), Order::Close(Reason::Drain | Reason::ProgramStop));
+        if self.side.now >= due {
+            connection.limit(Reason::FlushTimeout);
+        }
+        (stop || self.side.now >= due).then_some((End::Reset, reason))
+    }
+
+    /// What the server asks of the connection.
+    fn obey(&mut self, connection: &mut Connection) -> Option<(End, Reason)> {
+        match connection.link.current_order() {
+            Order::Serve => None,
+            Order::Drain if self.phases.opened.is_none() => Some((End::Close, Reason::Drain)),
+            Order::Drain if self.streams.is_empty() && self.phases.retiring.is_none() => {
+                self.close(h2::Reason::NO_ERROR, Reason::Drain, connection);
+                None
+            }
+            Order::Drain => {
+                self.retire(Reason::Drain, connection);
+                None
+            }
+            Order::Close(reason @ (Reason::Drain | Reason::ProgramStop)) if !self.streams.is_empty() => {
+                Some((End::Reset, reason))
+            }
+            Order::Close(reason) => {
+                connection.count_order(reason);
+                self.close(h2::Reason::NO_ERROR, reason, connection);
+                None
+            }
+        }
+    }
+
+    /// The peer's FIN, or close_notify: requests are told and may still be answered; then nothing is left to do.
+    fn note_half_close(&mut self, busy: bool, connection: &mut Connection) -> Option<(End, Reason)> {
+        let reason = self.line.ended()?;
+        if !std::mem::replace(&mut self.phases.half_closed, true) {
+            for id in self.streams.ids() {
+                if let Some(stream) = self.streams.get(id) {
+                    let fate = stream.half_closed(reason, connection, &mut self.side);
+                    self.settle(id, fate, connection);
+                }
+            }
+            self.phases.moved = true;
+        }
+        // What h2 was given in this turn goes out in the next.
+        if !self.streams.is_empty() || self.side.blocked || busy || self.phases.moved {
+            return None;
+        }
+        let cut = self.side.watch.header_block().is_some();
+        let reason = match (reason, self.side.watch.goaway_received()) {
+            (Reason::TlsShutdown, _) if cut => Reason::TlsShutdown,
+            (_, Some(h2::Reason::NO_ERROR)) => Reason::Complete,
+            _ => Reason::PeerClosed,
+        };
+        Some((End::Close, self.phases.retiring.map_or(reason, |(reason, _)| reason)))
+    }
+
+    /// Two-step GOAWAY: requests in flight complete, the peer goes elsewhere with the next.
+    fn retire(&mut self, reason: Reason, connection: &Connection) {
+        if self.phases.retiring.is_none() {
+            if reason != Reason::Drain {
+                connection.limit(reason);
+            }
+            self.h2.graceful_shutdown();
+            self.phases.retiring = Some((reason, self.side.now));
+            self.phases.moved = true;
+        }
+    }
+
+    /// One GOAWAY, and the end of everything behind it.
+    fn close(&mut self, code: h2::Reason, reason: Reason, connection: &mut Connection) {
+        self.h2.abrupt_shutdown(code);
+        self.end_all(reason, connection);
+        let due = self.side.now + micros(connection.settings.flush_timeout);
+        self.phases.closing = Some((reason, due));
+        self.phases.moved = true;
+        connection.enter(Phase::Flush, self.side.now);
+    }
+
+    /// The connection's own phase.
+    fn place(&mut self, connection: &mut Connection) {
+        let begun = self.side.watch.header_blocks_begun();
+        let phase = match self.phases.opened {
+            None => Phase::Opening,
+            Some(_) if !self.streams.is_empty() => Phase::Streams,
+            Some(_) if begun == 0 || self.phases.block.is_some() => Phase::Header,
+            Some(_) => Phase::Idle,
+        };
+        if phase == Phase::Idle && connection.phase() != Phase::Idle {
+            self.phases.idle = self.side.now;
+            self.slim();
+        }
+        connection.enter(phase, self.side.now);
+    }
+
+    /// When which limit of the connection strikes, with which GOAWAY; none for a plain close, or a reset.
+    fn next_strike(&self, connection: &Connection) -> (Moment, Strike) {
+        let settings = &connection.settings;
+        let phases = &self.phases;
+        let mut strikes = [(NEVER, Strike::Preface); 5];
+        if let Some(since) = phases.settings_taken.filter(|_| !phases.settings_acknowledged) {
+            strikes[0] = (since + micros(settings.h2_settings_timeout), Strike::Settings);
+        }
+        strikes[1] = match (connection.phase(), phases.block, phases.opened) {
+            (Phase::Opening, ..) => (phases.since + micros(settings.h2_preface_timeout), Strike::Preface),
+            (_, Some((1, _)), Some(opened)) => (opened + micros(settings.header_timeout), Strike::Header),
+            (_, Some((_, since)), _) => (since + micros(settings.header_timeout), Strike::Header),
+            (Phase::Header, None, Some(opened)) => {
+                (opened + micros(settings.header_timeout), Strike::NoRequest)
+            }
+            (Phase::Idle, ..) => (phases.idle + micros(settings.idle_timeout), Strike::Idle),
+            _ => (NEVER, Strike::Preface),
+        };
+        if connection.phase() == Phase::Idle {
+            strikes[2] = match phases.retiring {
+                Some((reason, since)) => (since.max(phases.idle) + ROUND_TRIP, Strike::Retired(reason)),
+                None => (connection.retires_at(), Strike::Age),
+            };
+        } else if phases.retiring.is_none() {
+            strikes[3] = (connection.retires_at(), Strike::Age);
+        }
+        if self.side.blocked && self.unfinished.is_empty() {
+            strikes[4] = (phases.socket + micros(settings.flush_timeout), Strike::Stalled);
+        }
+        strikes.into_iter().min_by_key(|(due, _)| *due).unwrap_or((NEVER, Strike::Preface))
+    }
+
+    fn strike(&mut self, connection: &mut Connection) -> Option<(End, Reason)> {
+        let (due, strike) = self.next_strike(connection);
+        if self.side.now < due {
+            return None;
+        }
+        let (code, reason) = match strike {
+            Strike::Age => {
+                self.retire(Reason::Age, connection);
+                return None;
+            }
+            Strike::Retired(reason) => {
+                self.close(h2::Reason::NO_ERROR, reason, connection);
+                return None;
+            }
+            Strike::Preface => {
+                connection.limit(Reason::H2PrefaceTimeout);
+                return Some((End::Close, Reason::H2PrefaceTimeout));
+            }
+            Strike::Stalled => {
+                connection.limit(Reason::FlushTimeout);
+                return Some((End::Reset, Reason::FlushTimeout));
+            }
+            Strike::Settings => (h2::Reason::SETTINGS_TIMEOUT, Reason::H2SettingsTimeout),
+            Strike::Header => (h2::Reason::ENHANCE_YOUR_CALM, Reason::HeaderTimeout),
+            Strike::NoRequest => (h2::Reason::NO_ERROR, Reason::HeaderTimeout),
+            Strike::Idle => (h2::Reason::NO_ERROR, Reason::IdleTimeout),
+        };
+        connection.limit(reason);
+        self.close(code, reason, connection);
+        None
+    }
+
+    /// The limits of streams that are due. The deadline is found anew by looking at all, which is rare: it only ever moved ahead.
+    fn expire_streams(&mut self, connection: &mut Connection) -> Option<(End, Reason)> {
+        for id in self.streams.ids() {
+            let Some(stream) = self.streams.get(id).filter(|stream| stream.due() <= self.side.now) else {
+                continue;
+            };
+            let fate = stream.expired();
+            connection.limit(fate.reason());
+            // A reset of the stream would wait behind the same socket.
+            if self.side.blocked && matches!(fate, Fate::Reset(..)) {
+                return Some((End::Reset, fate.reason()));
+            }
+            self.finish(id, fate, connection);
+            self.phases.moved = true;
+        }
+        self.streams_due = self.streams.due();
+        None
+    }
+
+    /// When the connection must be looked at again, whatever happens.
+    pub(super) fn due(&self, connection: &Connection) -> Moment {
+        match self.phases.closing {
+            Some((_, due)) => due,
+            None => self.next_strike(connection).0.min(self.streams_due),
+        }
+    }
+
+    /// Why h2 is done.
+    pub(super) fn reason_of_end(&self, outcome: Result<(), h2::Error>, connection: &Connection) -> Reason {
+        if let Some((reason, _)) = self.phases.closing {
+            return reason;
+        }
+        let Err(error) = outcome else {
+            let retiring = self.phases.retiring.map(|(reason, _)| reason);
+            return retiring.unwrap_or(match self.side.watch.goaway_received() {
+                Some(h2::Reason::NO_ERROR) => Reason::Complete,
+                _ => Reason::PeerClosed,
+            });
+        };
+        if let Some(error) = error.get_io() {
+            return reason_of_io(error);
+        }
+        if error.is_remote() {
+            return Reason::PeerClosed;
+        }
+        if error.reason() != Some(h2::Reason::ENHANCE_YOUR_CALM) {
+            return Reason::H2Protocol;
+        }
+        // One of h2's own fuses, behind ours. Which one it names only in the text of the GOAWAY.
+        let text = error.to_string();
+        let reason = if text.contains("header_list") || text.contains("continuations") {
+            Reason::HeaderBytes
+        } else if text.contains("resets") {
+            Reason::H2Resets
+        } else {
+            Reason::H2Glitches
+        };
+        connection.limit(reason);
+        reason
+    }
+
+    fn glitch_reason(&self) -> Reason {
+        let counts = self.side.watch.glitches();
+        let resets = counts[Glitch::ResetReceived as usize] + counts[Glitch::ResetSent as usize];
+        if resets * 2 > counts.iter().sum() { Reason::H2Resets } else { Reason::H2Glitches }
+    }
+
+    /// Adds what the observer charged since the last time to the server's numbers.
+    pub(super) fn count_glitches(&mut self, connection: &Connection) {
+        let counts = self.side.watch.glitches();
+        let counted = std::mem::replace(&mut self.phases.counted, counts);
+        if counts != counted {
+            connection.reactor.tally.write(connection.listener.index, |cells| {
+                for (kind, (now, before)) in counts.into_iter().zip(counted).enumerate() {
+                    cells.add(GLITCHES, kind, u64::from(now - before));
+                }
+            });
+        }
+    }
+}
+
+/// A limit of the connection itself.
+#[derive(Clone, Copy)]
+enum Strike {
+    Preface,
+    Settings,
+    Header,
+    NoRequest,
+    Idle,
+    Age,
+    Retired(Reason),
+    Stalled,
+}

@@ -1,0 +1,451 @@
+//! One stream from its HEADERS to the last octet of its answer: the checks on its head, what becomes of it when the program or the
+//! peer moved, its phase and its clock. How content and answers move is `receive.rs`, `gather.rs` and `send.rs`.
+
+use bytes::Bytes;
+use h2::RecvStream;
+use h2::server::SendResponse;
+use http::request::Parts;
+
+use super::Side;
+use super::gather::{Gather, Gathered};
+use super::receive::Receiving;
+use super::send::Sending;
+use crate::connection::Connection;
+use crate::counters::STREAMS;
+use crate::deadline::{Moment, NEVER, PhaseClock, Strike, micros};
+use crate::exchange::{ContentEnd, Exchange, State};
+use crate::http::head::{Framing, Head};
+use crate::http::live::{Books, Live};
+use crate::phase::Phase;
+use crate::reason::Reason;
+
+/// A stream that the driver has accepted.
+pub(super) struct Stream {
+    id: u32,
+    respond: SendResponse<Bytes>,
+    receiving: Receiving,
+    sending: Sending,
+    stage: Stage,
+    /// When which limit strikes.
+    due: Moment,
+    expiry: Reason,
+    /// In the driver's list of streams that wait for a window or the socket.
+    pub(super) listed: bool,
+}
+
+enum Stage {
+    /// A small body is gathered before the program sees the request.
+    Gather(Box<Gather>),
+    /// The program has the request.
+    Serve(Live),
+    /// Between two of the others.
+    Between,
+}
+
+/// How a stream ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// The library answers with this status; if the program's head went out already, RST_STREAM CANCEL.
+    Answer(u16, Reason),
+    /// RST_STREAM.
+    Reset(h2::Reason, Reason),
+    /// Nothing is left to say to the peer.
+    Gone(Reason),
+}
+
+impl Fate {
+    pub(super) const fn reason(self) -> Reason {
+        match self {
+            Self::Answer(_, reason) | Self::Reset(_, reason) | Self::Gone(reason) => reason,
+        }
+    }
+}
+
+/// A stream that h2 has just handed over.
+pub(super) struct Fresh {
+    pub(super) id: u32,
+    parts: Parts,
+    content: RecvStream,
+    respond: SendResponse<Bytes>,
+    /// The peer has reset it already: the program never sees it.
+    pub(super) reset: bool,
+}
+
+impl Fresh {
+    pub(super) fn new(request: http::Request<RecvStream>, respond: SendResponse<Bytes>) -> Self {
+        let (parts, content) = request.into_parts();
+        Self { id: respond.stream_id().as_u32(), parts, content, respond, reset: false }
+    }
+}
+
+impl Stream {
+    /// Checks the head and hands the request on. `Err`: the stream is over already.
+    pub(super) fn open(
+        fresh: Fresh,
+        began: Moment,
+        connection: &mut Connection,
+        side: &mut Side,
+    ) -> Result<(Self, Option<Fate>), ()> {
+        let Fresh { id, parts, content, mut respond, reset } = fresh;
+        let mut books = Books::open(connection, began, side.now);
+        if reset {
+            books.close(connection, None, 0, Reason::PeerReset);
+            return Err(());
+        }
+        let end = content.is_end_stream();
+        let secure = connection.info.secure;
+        let head = match Head::from_h2(&parts, end, secure, &side.limits) {
+            Ok(head) => head,
+            Err(refusal) => {
+                connection.limit(refusal.reason);
+                side.shadows.push(id);
+                match refusal.status {
+                    Some(status) => {
+                        books.status = status;
+                        // A stream that is reset meanwhile takes no answer, and needs none.
+                        let _ = respond.send_response(side.fields.canned(connection, side.now, status), true);
+                    }
+                    None => respond.send_reset(h2::Reason::PROTOCOL_ERROR),
+                }
+                books.close(connection, None, 0, refusal.reason);
+                return Err(());
+            }
+        };
+        if connection.settings.redirect_to_https && !secure {
+            side.shadows.push(id);
+            books.status = 308;
+            let _ = respond.send_response(side.fields.redirect(connection, side.now, &head), true);
+            books.close(connection, Some(&head), 0, Reason::Complete);
+            return Err(());
+        }
+        connection
+            .reactor
+            .tally
+            .write(connection.listener.index, |cells| cells.inc(STREAMS, books.phase().id()));
+        let mut stream = Self {
+            id,
+            respond,
+            receiving: Receiving::new((!end).then_some(content)),
+            sending: Sending::default(),
+            stage: Stage::Between,
+            due: NEVER,
+            expiry: Reason::Internal,
+            listed: false,
+        };
+        let fate = stream.begin(head, books, connection, side);
+        Ok((stream, fate))
+    }
+
+    fn begin(
+        &mut self,
+        head: Head,
+        books: Books,
+        connection: &mut Connection,
+        side: &mut Side,
+    ) -> Option<Fate> {
+        match head.framing() {
+            Framing::None => self.dispatch(head, books, Some(Bytes::new()), connection, side),
+            Framing::Length(length)
+                if length <= connection.settings.buffer_body_bytes as u64 && !head.expects_continue() =>
+            {
+                let over = connection.settings.max_body_bytes.is_some_and(|cap| length > cap);
+                self.stage = Stage::Gather(Box::new(Gather::new(head, books)));
+                if over {
+                    connection.limit(Reason::BodySize);
+                    return Some(Fate::Answer(413, Reason::BodySize));
+                }
+                self.step(connection, side)
+            }
+            _ => self.dispatch(head, books, None, connection, side),
+        }
+    }
+
+    fn dispatch(
+        &mut self,
+        head: Head,
+        books: Books,
+        buffered: Option<Bytes>,
+        connection: &mut Connection,
+        side: &mut Side,
+    ) -> Option<Fate> {
+        match Live::dispatch(connection, books, head, (self.id, self.id), buffered) {
+            Ok(live) => {
+                self.stage = Stage::Serve(live);
+                self.step(connection, side)
+            }
+            Err(live) => {
+                self.stage = Stage::Serve(live);
+                connection.limit(Reason::HandlerCapacity);
+                Some(Fate::Answer(503, Reason::HandlerCapacity))
+            }
+        }
+    }
+
+    /// Moves what can be moved; `Some`: the stream is over.
+    pub(super) fn step(&mut self, connection: &mut Connection, side: &mut Side) -> Option<Fate> {
+        match &mut self.stage {
+            Stage::Gather(_) => self.step_gather(connection, side),
+            Stage::Serve(_) => self.step_serve(connection, side),
+            Stage::Between => None,
+        }
+    }
+
+    fn step_gather(&mut self, connection: &mut Connection, side: &mut Side) -> Option<Fate> {
+        let Stage::Gather(gather) = &mut self.stage else { return None };
+        match gather.step(self.id, &mut self.receiving, connection, side) {
+            Gathered::More(due) => {
+                move_to(gather.books(), Phase::Body, connection, side.now);
+                (self.due, self.expiry) = due.unwrap_or((NEVER, Reason::Internal));
+                None
+            }
+            Gathered::Failed(fate) => Some(fate),
+            Gathered::Complete(trailers) => {
+                let Stage::Gather(gather) = std::mem::replace(&mut self.stage, Stage::Between) else {
+                    return None;
+                };
+                let (head, mut books, body) = gather.into_parts();
+                move_to(&mut books, Phase::Handler, connection, side.now);
+                let Some(trailers) = trailers else {
+                    return self.dispatch(head, books, Some(body), connection, side);
+                };
+                // Trailers have no place beside a buffered body: it is streamed, though all of it is here.
+                let over = self.dispatch(head, books, None, connection, side);
+                if over.is_none()
+                    && let Stage::Serve(live) = &self.stage
+                {
+                    let exchange = &live.exchange;
+                    let mut state = exchange.lock();
+                    exchange.push_content(&mut state, side.now, body);
+                    state.content.trailers = trailers;
+                    exchange.end_content(&mut state, ContentEnd::Complete);
+                    drop(state);
+                    return self.step(connection, side);
+                }
+                over
+            }
+        }
+    }
+
+    fn step_serve(&mut self, connection: &mut Connection, side: &mut Side) -> Option<Fate> {
+        let Stage::Serve(live) = &mut self.stage else { return None };
+        let exchange = live.exchange.clone();
+        let mut state = exchange.lock();
+        let sent = self.sending.send(&mut self.respond, &exchange, &mut state, connection, side);
+        let outcome = sent.and_then(|status| {
+            self.receiving.receive(&exchange, &mut state, connection, side)?;
+            self.ask_for_content(&exchange, &mut state, side)?;
+            Ok(status)
+        });
+        let status = match outcome {
+            Ok(status) => status,
+            Err(fate) => return Some(fate),
+        };
+        let (phase, due, expiry) = self.settle(&mut state, connection, side);
+        let ready = exchange.take_ready(&mut state, connection.info.answer_window);
+        drop(state);
+        (self.due, self.expiry) = (due, expiry);
+        let Stage::Serve(live) = &mut self.stage else { return None };
+        if let Some(status) = status {
+            live.answered(connection, status, side.now);
+        }
+        live.books().sent = self.sending.sent();
+        move_to(live.books(), phase, connection, side.now);
+        for ready in ready.into_iter().flatten() {
+            connection.reactor.tell_ready(&exchange, ready);
+        }
+        None
+    }
+
+    /// 100 Continue goes out at the program's first read (RFC 9110 10.1.1).
+    fn ask_for_content(&mut self, exchange: &Exchange, state: &mut State, side: &Side) -> Result<(), Fate> {
+        let ask = state.content.asked
+            && exchange.head.expects_continue()
+            && state.content.received == 0
+            && !self.sending.head_is_out();
+        if ask && self.receiving.may_ask() {
+            side.watch.expect_informational(self.id);
+            self.respond
+                .send_informational(super::answer::informational(100, None))
+                .map_err(|_| Fate::Gone(Reason::H2Protocol))?;
+        }
+        Ok(())
+    }
+
+    /// Runs the one clock of the phase that the stream is in. Where two could apply, the later step wins.
+    fn settle(&self, state: &mut State, connection: &Connection, side: &Side) -> (Phase, Moment, Reason) {
+        let stalled = self.sending.is_stalled(side);
+        let awaited = state.content.wanted && state.content.waiting == 0 && state.content.end.is_none();
+        let phase = match self.sending.tail_since() {
+            Some(_) => Phase::Flush,
+            None if stalled => Phase::Response,
+            None if awaited => Phase::Body,
+            None if self.sending.head_is_out() => Phase::Response,
+            None => Phase::Handler,
+        };
+        // A stream is charged only while its own window is the bottleneck; otherwise the connection is.
+        let own = !side.congested;
+        turn(&mut state.answer_clock, phase == Phase::Response && stalled && own, side.now);
+        turn(&mut state.content_clock, phase == Phase::Body, side.now);
+        turn(&mut state.handler_clock, phase == Phase::Handler, side.now);
+        let limits = &state.limits;
+        let struck = match phase {
+            Phase::Flush => self.sending.tail_since().map(|since| {
+                (since.saturating_add(micros(connection.settings.flush_timeout)), Reason::FlushTimeout)
+            }),
+            Phase::Response if stalled => {
+                let clock = if own { &state.answer_clock } else { &side.clock };
+                clock.due(&limits.answer).map(|(due, strike)| (due, write_reason(strike)))
+            }
+            Phase::Body => {
+                state.content_clock.due(&limits.content).map(|(due, strike)| (due, body_reason(strike)))
+            }
+            Phase::Handler => {
+                state.handler_clock.due(&limits.handler).map(|(due, _)| (due, Reason::HandlerTimeout))
+            }
+            _ => None,
+        };
+        let (due, expiry) = struck.unwrap_or((NEVER, Reason::Internal));
+        (phase, due, expiry)
+    }
+
+    pub(super) fn due(&self) -> Moment {
+        self.due
+    }
+
+    /// What the limit that is due does to the stream.
+    pub(super) fn expired(&self) -> Fate {
+        match self.expiry {
+            Reason::HandlerTimeout => Fate::Answer(504, self.expiry),
+            Reason::BodyIdle | Reason::BodyRate | Reason::BodyTimeout => Fate::Answer(408, self.expiry),
+            reason => Fate::Reset(h2::Reason::CANCEL, reason),
+        }
+    }
+
+    /// Whether the stream is to be looked at whenever the socket or a window moved.
+    pub(super) fn is_unfinished(&self) -> bool {
+        self.sending.is_unfinished()
+    }
+
+    /// Octets of content that were sent.
+    pub(super) fn sent(&self) -> u64 {
+        self.sending.sent()
+    }
+
+    /// Content arrived; if the program has not asked for it, what comes on top is charged.
+    pub(super) fn content_arrived(&mut self, connection: &mut Connection, side: &mut Side) -> Option<Fate> {
+        if !self.receiving.is_open() {
+            return None;
+        }
+        side.watch.set_unread(self.id, true);
+        self.step(connection, side)
+    }
+
+    /// The peer has closed its side: the program is told, and what it still answers is still sent.
+    pub(super) fn half_closed(
+        &mut self,
+        reason: Reason,
+        connection: &mut Connection,
+        side: &mut Side,
+    ) -> Option<Fate> {
+        if self.receiving.is_open() {
+            self.receiving.cut(reason);
+        }
+        let fate = self.step(connection, side);
+        if fate.is_none()
+            && let Stage::Serve(live) = &self.stage
+        {
+            let cut = matches!(live.exchange.lock().content.end, Some(ContentEnd::Failed(_)));
+            live.cancel(connection, if cut { reason } else { Reason::PeerClosed });
+        }
+        fate
+    }
+
+    /// Ends the stream and its request. What h2 still has to send of it goes out; content that still comes is answered with
+    /// RST_STREAM NO_ERROR (RFC 9113 8.1), which h2 does when the handles are dropped.
+    pub(super) fn end(mut self, fate: Fate, connection: &mut Connection, side: &mut Side) {
+        let mut answered = None;
+        match fate {
+            Fate::Answer(status, _) if !self.sending.head_is_out() => {
+                let response = side.fields.canned(connection, side.now, status);
+                if self.respond.send_response(response, true).is_ok() {
+                    answered = Some(status);
+                }
+            }
+            Fate::Answer(..) => self.respond.send_reset(h2::Reason::CANCEL),
+            Fate::Reset(code, _) => self.respond.send_reset(code),
+            Fate::Gone(_) => {}
+        }
+        let under_way = match fate {
+            Fate::Gone(Reason::Complete) => false,
+            Fate::Gone(_) => self.sending.head_is_out(),
+            Fate::Answer(..) | Fate::Reset(..) => true,
+        };
+        if under_way {
+            side.shadows.push(self.id);
+        }
+        let reason = fate.reason();
+        match std::mem::replace(&mut self.stage, Stage::Between) {
+            Stage::Gather(gather) => {
+                let received = gather.received();
+                let (head, mut books, _) = gather.into_parts();
+                leave(&books, connection);
+                books.status = answered.unwrap_or(0);
+                books.close(connection, Some(&head), received, reason);
+            }
+            Stage::Serve(mut live) => {
+                leave(live.books(), connection);
+                live.books().sent = self.sending.sent();
+                if let Some(status) = answered {
+                    live.answered(connection, status, side.now);
+                }
+                live.end(connection, reason);
+            }
+            Stage::Between => {}
+        }
+        if reason == Reason::Complete {
+            side.watch.request_completed();
+        }
+    }
+}
+
+fn turn(clock: &mut PhaseClock, on: bool, now: Moment) {
+    if on {
+        clock.run(now);
+    } else if clock.is_running() {
+        clock.stop(now);
+    }
+}
+
+/// Moves a request to a phase, in its books and in the gauge of streams.
+fn move_to(books: &mut Books, phase: Phase, connection: &Connection, now: Moment) {
+    let left = books.phase();
+    if phase != left {
+        connection.reactor.tally.write(connection.listener.index, |cells| {
+            cells.dec(STREAMS, left.id());
+            cells.inc(STREAMS, phase.id());
+        });
+        books.enter(phase, now);
+    }
+}
+
+fn leave(books: &Books, connection: &Connection) {
+    connection.reactor.tally.write(connection.listener.index, |cells| cells.dec(STREAMS, books.phase().id()));
+}
+
+/// Which limit of the content struck.
+pub(super) fn body_reason(strike: Strike) -> Reason {
+    match strike {
+        Strike::Idle => Reason::BodyIdle,
+        Strike::Rate => Reason::BodyRate,
+        Strike::Total => Reason::BodyTimeout,
+    }
+}
+
+/// Which limit of the answer struck.
+fn write_reason(strike: Strike) -> Reason {
+    match strike {
+        Strike::Idle => Reason::WriteIdle,
+        Strike::Rate => Reason::WriteRate,
+        Strike::Total => Reason::WriteTimeout,
+    }
+}
