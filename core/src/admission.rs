@@ -45,21 +45,52 @@ impl Load {
     }
 
     /// A slot for a request that runs at once; `None` at the cap.
-    pub(crate) fn run(self: &Arc<Self>, link: &Arc<Link>) -> Option<RunningSlot> {
-        let mut slot = RunningSlot { load: self.clone(), link: link.clone(), state: SlotState::Free };
+    pub(crate) fn run(&self, link: &Link) -> Option<SlotState> {
         link.running.fetch_add(1, Ordering::Relaxed);
-        slot.begin().then_some(slot)
+        if below(&self.running, self.max_running) {
+            return Some(SlotState::Running);
+        }
+        link.running.fetch_sub(1, Ordering::Relaxed);
+        None
     }
 
     /// A slot for a request that waits to be taken; `None` at either cap.
-    pub(crate) fn queue(self: &Arc<Self>, link: &Arc<Link>) -> Option<RunningSlot> {
-        let mut slot = RunningSlot { load: self.clone(), link: link.clone(), state: SlotState::Free };
+    pub(crate) fn queue(&self, link: &Link) -> Option<SlotState> {
         link.running.fetch_add(1, Ordering::Relaxed);
-        if self.running() >= self.max_running || !below(&self.queued, self.max_queued) {
-            return None;
+        if self.running() < self.max_running && below(&self.queued, self.max_queued) {
+            return Some(SlotState::Queued);
         }
-        slot.state = SlotState::Queued;
-        Some(slot)
+        link.running.fetch_sub(1, Ordering::Relaxed);
+        None
+    }
+
+    /// From waiting to running; `false` at the cap, and then [`Queue::resume`] will be called.
+    pub(crate) fn start(&self, state: &mut SlotState) -> bool {
+        if *state == SlotState::Running {
+            return true;
+        }
+        let mut begun = below(&self.running, self.max_running);
+        if !begun {
+            self.starved.store(true, Ordering::Release);
+            // A slot may have come free between the two: without a second look its `resume` would be missed.
+            begun = below(&self.running, self.max_running);
+        }
+        if begun {
+            self.queued.fetch_sub(1, Ordering::AcqRel);
+            *state = SlotState::Running;
+        }
+        begun
+    }
+
+    /// Gives a slot back; called once, by whoever held it.
+    pub(crate) fn leave(&self, state: SlotState, link: &Link) {
+        link.running.fetch_sub(1, Ordering::Relaxed);
+        match state {
+            SlotState::Queued => {
+                self.queued.fetch_sub(1, Ordering::AcqRel);
+            }
+            SlotState::Running => self.release(),
+        }
     }
 
     fn release(&self) {
@@ -77,59 +108,12 @@ fn below(count: &AtomicUsize, cap: usize) -> bool {
     count.fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| (now < cap).then_some(now + 1)).is_ok()
 }
 
+/// The place of one request among the handlers: [`Request`](crate::request::Request) holds it, and gives it back as it is dropped,
+/// never before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum SlotState {
-    Free,
+pub(crate) enum SlotState {
     Queued,
     Running,
-}
-
-/// The place of one request among the running handlers; free again when dropped, never before.
-#[derive(Debug)]
-pub(crate) struct RunningSlot {
-    load: Arc<Load>,
-    link: Arc<Link>,
-    state: SlotState,
-}
-
-impl RunningSlot {
-    fn begin(&mut self) -> bool {
-        let begun = below(&self.load.running, self.load.max_running);
-        if begun {
-            self.state = SlotState::Running;
-        }
-        begun
-    }
-
-    /// From waiting to running; `false` at the cap, and then [`Queue::resume`] will be called.
-    pub(crate) fn start(&mut self) -> bool {
-        if self.state != SlotState::Queued {
-            return true;
-        }
-        let mut begun = self.begin();
-        if !begun {
-            self.load.starved.store(true, Ordering::Release);
-            // A slot may have come free between the two: without a second look its `resume` would be missed.
-            begun = self.begin();
-        }
-        if begun {
-            self.load.queued.fetch_sub(1, Ordering::AcqRel);
-        }
-        begun
-    }
-}
-
-impl Drop for RunningSlot {
-    fn drop(&mut self) {
-        self.link.running.fetch_sub(1, Ordering::Relaxed);
-        match self.state {
-            SlotState::Free => {}
-            SlotState::Queued => {
-                self.load.queued.fetch_sub(1, Ordering::AcqRel);
-            }
-            SlotState::Running => self.load.release(),
-        }
-    }
 }
 
 /// All open connections of a server.
@@ -305,14 +289,14 @@ mod tests {
     }
 
     #[test]
-    fn a_running_slot_is_refused_at_the_cap_and_comes_back_when_dropped() {
+    fn a_running_slot_is_refused_at_the_cap_and_comes_back() {
         let load = Load::new(2, 0);
         let link = link();
         let first = load.run(&link).unwrap();
         let _second = load.run(&link).unwrap();
         assert!(load.run(&link).is_none());
         assert_eq!(link.running.load(Ordering::Relaxed), 2);
-        drop(first);
+        load.leave(first, &link);
         assert!(load.run(&link).is_some());
     }
 
@@ -322,7 +306,7 @@ mod tests {
         let link = link();
         let mut waiting = load.queue(&link).unwrap();
         assert!(load.queue(&link).is_none());
-        assert!(waiting.start());
+        assert!(load.start(&mut waiting));
         assert_eq!((load.running(), load.queued()), (1, 0));
         assert!(load.queue(&link).is_some());
     }

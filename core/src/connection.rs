@@ -1,6 +1,7 @@
 //! One connection from permit to close: its facts, its phase, its clock, its record. It walks through the files named after the
 //! phases and ends here, once, with one reason. What happens inside a phase is not decided here.
 
+use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
-use crate::admission::{ConnectionSlot, PendingSlot};
+use crate::admission::{ConnectionSlot, Load, PendingSlot};
 use crate::counters::{ACCEPTED, CLOSED, LIMITS, PHASES, RECEIVED, SENT, protocol_index};
 use crate::deadline::{Deadline, Moment, NEVER, micros};
 use crate::event::{ConnectionRecord, PhaseTimes};
@@ -90,6 +91,8 @@ pub struct ConnectionInfo {
     pub(crate) answer_window: usize,
     /// Requests go to a queue, which carries their events too.
     pub(crate) queued: bool,
+    /// The handlers of the server.
+    pub(crate) load: Arc<Load>,
 }
 
 /// Most octets of an HTTP/1 answer that wait for the peer; HTTP/2 has `h2_send_buffer_bytes`.
@@ -117,6 +120,7 @@ pub(crate) struct Connection {
     counted: (u64, u64),
     closed: bool,
     born: Moment,
+    latest: Cell<Moment>,
     source: Option<IpAddr>,
     slot: ConnectionSlot,
 }
@@ -156,6 +160,7 @@ impl Connection {
             settings: settings.clone(),
             answer_window: HTTP1_ANSWER_WINDOW,
             queued: reactor.shared.dispatch.is_queued(),
+            load: reactor.shared.load.clone(),
         });
         let mut connection = Self {
             pending: secure.then(|| listener.pending.enter(arrival.link.clone())),
@@ -176,6 +181,7 @@ impl Connection {
             counted: (0, 0),
             closed: false,
             born: 0,
+            latest: Cell::new(0),
             source: arrival.peer.map(|peer| peer.ip()),
             slot: arrival.slot,
         };
@@ -184,8 +190,16 @@ impl Connection {
         connection
     }
 
+    /// Reads the clock.
     pub(crate) fn now(&self) -> Moment {
-        self.deadline.now()
+        let now = self.deadline.now();
+        self.latest.set(now);
+        now
+    }
+
+    /// The clock as it was last read: within a turn, what costs nothing and is not older than the turn.
+    pub(crate) fn latest(&self) -> Moment {
+        self.latest.get()
     }
 
     pub(crate) fn phase(&self) -> Phase {

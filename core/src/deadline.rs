@@ -30,6 +30,8 @@ pub(crate) fn micros(duration: Duration) -> u64 {
 /// The deadlines of one reactor.
 pub(crate) struct Deadlines {
     swept: Cell<Instant>,
+    /// The clock as it was read last.
+    read: Cell<Instant>,
     swept_at: Cell<Moment>,
     /// The moment of the last sweep, for other threads.
     shared: Arc<AtomicU64>,
@@ -48,6 +50,7 @@ impl Deadlines {
     pub(crate) fn new(shared: Arc<AtomicU64>) -> Rc<Self> {
         Rc::new(Self {
             swept: Cell::new(Instant::now()),
+            read: Cell::new(Instant::now()),
             swept_at: Cell::new(0),
             shared,
             entries: RefCell::default(),
@@ -58,7 +61,14 @@ impl Deadlines {
 
     /// Now, never running ahead of the last sweep by more than the two steps that a stall is forgiven.
     pub(crate) fn now(&self) -> Moment {
-        self.at(Instant::now())
+        let instant = Instant::now();
+        self.read.set(instant);
+        self.at(instant)
+    }
+
+    /// The instant of the last [`Deadlines::now`].
+    pub(crate) fn last_read(&self) -> Instant {
+        self.read.get()
     }
 
     fn at(&self, instant: Instant) -> Moment {

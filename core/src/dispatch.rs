@@ -7,9 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
-use tokio::time::Instant;
-
 use crate::config::{Dispatch, Handler, Hooks, Role};
+use crate::deadline::Moment;
 use crate::event::Event;
 use crate::exchange::{CancelHook, Exchange, Ready};
 use crate::queue::{Next, Queue};
@@ -108,7 +107,7 @@ impl Turn {
 
 impl Reactor {
     /// Hands a request to the program; `false` when there is no room for one more.
-    pub(crate) fn dispatch(&self, exchange: &Arc<Exchange>) -> bool {
+    pub(crate) fn dispatch(&self, exchange: &Arc<Exchange>, now: Moment) -> bool {
         let load = &self.shared.load;
         let link = &exchange.link;
         let slot = match &self.shared.dispatch {
@@ -117,18 +116,19 @@ impl Reactor {
         };
         let Some(slot) = slot else { return false };
         if link.running.load(Ordering::Relaxed) > exchange.connection.settings.max_handlers_per_connection as usize {
+            load.leave(slot, link);
             return false;
         }
         let request = Request::new(exchange.clone(), slot);
         match &self.shared.dispatch {
             Dispatcher::Inline(handler) => {
                 exchange.mark_delivered();
-                exchange.begin_dispatch(self.deadlines.now());
+                exchange.begin_dispatch(now);
                 self.watch(|| call(handler, request));
                 exchange.end_dispatch();
             }
             dispatcher => {
-                exchange.begin_dispatch(self.deadlines.now());
+                exchange.begin_dispatch(now);
                 exchange.end_dispatch();
                 let queue = self.turn.next.get() % dispatcher.queues().len();
                 self.turn.next.set(queue + 1);
@@ -175,9 +175,11 @@ impl Reactor {
     /// Runs the program's code on the reactor, and reports it when it held everybody else up (`inline_stall`).
     fn watch(&self, code: impl FnOnce()) {
         let Some(limit) = self.shared.settings.inline_stall else { return code() };
-        let before = Instant::now();
+        // The clock was read when this turn of the connection began: one read per callback, not two.
+        let before = self.deadlines.last_read();
         code();
-        let took = before.elapsed();
+        self.deadlines.now();
+        let took = self.deadlines.last_read().saturating_duration_since(before);
         if took > limit {
             self.tally.inline_stalled();
             self.shared.log_stall(took);

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::chunks::Chunks;
 use crate::connection::ConnectionInfo;
 use crate::deadline::{Moment, PhaseClock, PhaseLimits};
 use crate::http::fields::FieldLines;
@@ -131,7 +132,7 @@ impl Limits {
 pub(crate) struct Content {
     pub(crate) announced: Option<u64>,
     pub(crate) received: u64,
-    pub(crate) chunks: VecDeque<Bytes>,
+    pub(crate) chunks: Chunks,
     pub(crate) waiting: usize,
     pub(crate) end: Option<ContentEnd>,
     /// The program has begun to read: the connection may read ahead.
@@ -158,7 +159,7 @@ pub(crate) struct Answer {
     pub(crate) informational: VecDeque<AnswerHead>,
     /// Handed over and not yet taken by the connection.
     pub(crate) head: Option<AnswerHead>,
-    pub(crate) chunks: VecDeque<Bytes>,
+    pub(crate) chunks: Chunks,
     /// Octets in `chunks`, and those the connection took but the peer did not.
     pub(crate) queued: usize,
     pub(crate) announced: Option<u64>,
@@ -311,6 +312,12 @@ impl Exchange {
     pub fn poison(&self, what: &'static str) {
         self.link.order(Order::Close(Reason::Internal));
         self.link.run(Box::new(move |reactor| reactor.shared.poison(what)));
+    }
+
+    /// Makes the connection's task panic: a bug of ours, on request.
+    #[cfg(feature = "test-panic")]
+    pub fn panic_inside(&self) {
+        self.link.panic();
     }
 
     /// Why the exchange was cancelled; `None` while it lives. One atomic load.

@@ -36,6 +36,7 @@
 
 mod admission;
 mod buffer;
+mod chunks;
 mod config;
 mod connection;
 mod counters;
@@ -57,6 +58,8 @@ mod request;
 mod server;
 pub mod service;
 pub mod settings;
+#[cfg(test)]
+mod tests;
 pub mod tls;
 mod transport;
 

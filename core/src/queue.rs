@@ -327,7 +327,7 @@ impl Queue {
 fn take_request(events: &mut Events, into: &mut Vec<Event>) -> bool {
     match events.requests.pop_front() {
         Some(Event::Request(mut request)) => {
-            if !request.slot_mut().start() {
+            if !request.start() {
                 events.requests.push_front(Event::Request(request));
                 return false;
             }

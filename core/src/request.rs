@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::admission::RunningSlot;
+use crate::admission::SlotState;
 use crate::deadline::PhaseLimits;
 use crate::error::ErrorKind;
 use crate::exchange::{AnswerHead, ContentEnd, Exchange, Failure, Limits, Ready, Stage, State};
@@ -83,11 +83,11 @@ pub enum Body<'a> {
 #[derive(Debug)]
 pub struct Request {
     exchange: Arc<Exchange>,
-    slot: RunningSlot,
+    slot: SlotState,
 }
 
 impl Request {
-    pub(crate) fn new(exchange: Arc<Exchange>, slot: RunningSlot) -> Self {
+    pub(crate) fn new(exchange: Arc<Exchange>, slot: SlotState) -> Self {
         Self { exchange, slot }
     }
 
@@ -96,8 +96,9 @@ impl Request {
         &self.exchange
     }
 
-    pub(crate) fn slot_mut(&mut self) -> &mut RunningSlot {
-        &mut self.slot
+    /// The program is about to be given a request that waited; `false`: not now, too many run.
+    pub(crate) fn start(&mut self) -> bool {
+        self.exchange.connection.load.start(&mut self.slot)
     }
 
     /// `Ok` while the exchange lives; the reason once cancel was raised. After [`Reason::PeerClosed`] an answer may still go out.
@@ -476,10 +477,14 @@ impl Request {
 
     fn writable(&self, state: &State, octets: u64) -> Result<(), RequestError> {
         match state.answer.stage {
+            // The program's own mistake is told as such, however fast the connection was.
+            Stage::Finished | Stage::Aborted => {
+                return Err(RequestError::State("write after the end of the answer"));
+            }
             _ if state.over => return Err(self.gone()),
             Stage::Begun => {}
             Stage::Awaited => return Err(RequestError::State("write before begin")),
-            _ => return Err(RequestError::State("write after the end of the answer")),
+            Stage::Failed(_) => return Err(RequestError::State("the library answers this request")),
         }
         match state.answer.announced {
             Some(announced) if octets > announced - state.answer.written => Err(RequestError::Value(format!(
@@ -522,11 +527,11 @@ impl Request {
     /// Ends the exchange without a (complete) answer: TCP reset, or RST_STREAM INTERNAL_ERROR.
     pub fn abort(&self) -> Result<(), RequestError> {
         let mut state = self.exchange.lock();
-        if state.over {
-            return Err(self.gone());
-        }
         if matches!(state.answer.stage, Stage::Finished | Stage::Aborted | Stage::Failed(_)) {
             return Err(RequestError::State("the answer is complete already"));
+        }
+        if state.over {
+            return Err(self.gone());
         }
         state.answer.stage = Stage::Aborted;
         self.exchange.touch(&state);
@@ -573,6 +578,7 @@ impl Request {
 
 impl Drop for Request {
     fn drop(&mut self) {
+        self.exchange.connection.load.leave(self.slot, &self.exchange.link);
         let mut state = self.exchange.lock();
         match state.answer.stage {
             _ if state.over => {}

@@ -24,6 +24,10 @@ pub(super) fn is_same(a: &[u8], b: &[u8]) -> bool {
 }
 
 fn split(authority: &[u8]) -> Option<(&[u8], Option<u16>)> {
+    // What nearly every client sends: one pass over octets that need no further look.
+    if !authority.is_empty() && octets::all(octets::REG_NAME, authority) {
+        return Some((authority, None));
+    }
     let host_len = match authority.first()? {
         b'[' => memchr::memchr(b']', authority)? + 1,
         _ => memchr::memchr(b':', authority).unwrap_or(authority.len()),

@@ -104,7 +104,7 @@ struct Http1<'c, T: Transport> {
     output: Output,
     state: State,
     /// Exchanges whose answer is complete in `output` and not yet taken.
-    tail: Vec<Live>,
+    tail: Vec<Box<Serving>>,
     /// When the wait for a head, or its first octet, began.
     since: Moment,
     /// When the last octet of the last answer was queued.
@@ -137,7 +137,7 @@ impl<'c, T: Transport> Http1<'c, T> {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Verdict> {
-        let now = self.connection.now();
+        self.connection.now();
         self.connection.link.attend(cx.waker());
         self.burst = 0;
         match self.connection.link.current_order() {
@@ -149,6 +149,8 @@ impl<'c, T: Transport> Http1<'c, T> {
             }
         }
         loop {
+            // Read again wherever the program's code ran: its time must not be charged to the peer.
+            let now = self.connection.latest();
             let step = match &mut self.state {
                 State::Await => self.step_await(cx, now),
                 State::Gather(_) => self.step_gather(cx, now),
@@ -184,7 +186,7 @@ impl<'c, T: Transport> Http1<'c, T> {
     fn end_all(&mut self, reason: Reason) {
         self.end_tail(reason);
         match std::mem::replace(&mut self.state, State::Await) {
-            State::Serve(serving) => serving.abandon(self.connection, reason),
+            State::Serve(serving) => serving.end(self.connection, reason),
             State::Gather(gather) => {
                 let received = self.input.len().min(gather.length) as u64;
                 gather.books.close(self.connection, Some(&gather.head), received, reason);
@@ -194,8 +196,8 @@ impl<'c, T: Transport> Http1<'c, T> {
     }
 
     fn end_tail(&mut self, reason: Reason) {
-        for live in std::mem::take(&mut self.tail) {
-            live.end(self.connection, reason);
+        for serving in self.tail.drain(..) {
+            serving.end(self.connection, reason);
         }
     }
 
@@ -287,8 +289,8 @@ impl<'c, T: Transport> Http1<'c, T> {
 
     fn wait_flush(&mut self, cx: &mut Context<'_>, now: Moment) -> Step {
         self.connection.enter(Phase::Flush, now);
-        for live in &mut self.tail {
-            live.books().enter(Phase::Flush, now);
+        for serving in &mut self.tail {
+            serving.flushing(now);
         }
         let due = self.queued_at + micros(self.connection.settings.flush_timeout);
         if now < due {
@@ -436,6 +438,7 @@ impl<'c, T: Transport> Http1<'c, T> {
                 Serving::new(live, &self.limits).refused(503, Reason::HandlerCapacity)
             }
         };
+        self.connection.now();
         self.state = State::Serve(Box::new(serving));
         Step::Again
     }
@@ -452,12 +455,11 @@ impl<'c, T: Transport> Http1<'c, T> {
                 Step::Wait
             }
             serving::Next::Answered { persist, linger, reason } => {
-                let live = serving.into_live();
                 self.queued_at = now;
                 if reason == Reason::Complete {
-                    self.tail.push(live);
+                    self.tail.push(serving);
                 } else {
-                    live.end(self.connection, reason);
+                    serving.end(self.connection, reason);
                 }
                 if persist {
                     self.since = now;
@@ -468,7 +470,7 @@ impl<'c, T: Transport> Http1<'c, T> {
                 Step::Again
             }
             serving::Next::Cut(end, reason) => {
-                serving.abandon(self.connection, reason);
+                serving.end(self.connection, reason);
                 over(end, reason)
             }
         }
@@ -571,7 +573,7 @@ impl<'c, T: Transport> Http1<'c, T> {
 
     /// Whether the connection may carry another request behind the one that is answered now.
     fn may_persist(&self) -> bool {
-        !self.draining && self.eof.is_none() && self.connection.retires(self.connection.now()).is_none()
+        !self.draining && self.eof.is_none() && self.connection.retires(self.connection.latest()).is_none()
     }
 
     /// Why a connection ends behind a complete answer.

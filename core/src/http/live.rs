@@ -13,7 +13,7 @@ use crate::counters::{
 use crate::counters::CODES;
 use crate::deadline::Moment;
 use crate::event::RequestRecord;
-use crate::exchange::{Exchange, Failure, Limits, Outcome, State};
+use crate::exchange::{Exchange, Failure, Limits, Outcome, Stage, State};
 use crate::http::head::Head;
 use crate::phase::Phase;
 use crate::reason::Reason;
@@ -77,12 +77,14 @@ impl Books {
             method: head.map_or(&[], Head::method),
             target: head.map_or(&[], Head::target),
             received,
+            unanswered: false,
+            answered: false,
         };
-        self.settle(connection, &facts, reason, None);
+        self.settle(connection, &facts, reason);
     }
 
-    fn settle(&mut self, connection: &mut Connection, facts: &Facts<'_>, reason: Reason, unanswered: Option<()>) {
-        let now = connection.now();
+    fn settle(&mut self, connection: &mut Connection, facts: &Facts<'_>, reason: Reason) {
+        let now = connection.latest();
         let last = self.phase;
         self.times[last.id()] += now.saturating_sub(self.entered);
         let protocol = protocol_index(connection.protocol);
@@ -90,8 +92,11 @@ impl Books {
             cells.inc(CODE, protocol * CODES + code_index(self.status));
             cells.inc(ENDED, protocol * Reason::COUNT + reason.id() as usize - 1);
             cells.observe(REQUEST_SECONDS, protocol, Duration::from_micros(now.saturating_sub(self.began)));
-            if unanswered.is_some() {
+            if facts.unanswered {
                 cells.inc(UNANSWERED, 0);
+            }
+            if facts.answered {
+                cells.dec(ANSWERED, 0);
             }
         });
         let seq = connection.next_request_seq();
@@ -120,6 +125,9 @@ struct Facts<'a> {
     method: &'a [u8],
     target: &'a [u8],
     received: u64,
+    unanswered: bool,
+    /// Counted among the answered.
+    answered: bool,
 }
 
 impl Live {
@@ -134,8 +142,8 @@ impl Live {
         let limits = Limits::of(&connection.settings);
         let exchange =
             Exchange::new(head, connection.info.clone(), connection.link.clone(), (key, stream), buffered, limits);
-        let live = Self { dispatched: connection.now(), exchange, books };
-        if connection.reactor.dispatch(&live.exchange) { Ok(live) } else { Err(live) }
+        let live = Self { dispatched: connection.latest(), exchange, books };
+        if connection.reactor.dispatch(&live.exchange, live.dispatched) { Ok(live) } else { Err(live) }
     }
 
     pub(crate) fn books(&mut self) -> &mut Books {
@@ -176,33 +184,29 @@ impl Live {
         if reason != Reason::Complete {
             self.cancel(connection, reason);
         }
-        let (received, unanswered) = {
-            let mut state = self.exchange.lock();
-            let outcome = Outcome { status: self.books.status, sent: self.books.sent, reason };
-            self.exchange.close(&mut state, outcome);
-            // Dropped outside the lock: its drop may run the program's code.
-            (state.content.received, state.answer.stage == crate::exchange::Stage::Failed(Failure::Unanswered))
+        let exchange = self.exchange;
+        let outcome = Outcome { status: self.books.status, sent: self.books.sent, reason };
+        let (received, unanswered, ready, hook) = {
+            let mut state = exchange.lock();
+            exchange.close(&mut state, outcome);
+            let unanswered = state.answer.stage == Stage::Failed(Failure::Unanswered);
+            (state.content.received, unanswered, exchange.take_ready(&mut state, 0), state.on_cancel.take())
         };
-        if self.books.status != 0 {
-            connection.reactor.tally.write(connection.listener.index, |cells| cells.dec(ANSWERED, 0));
-        }
-        let exchange = self.exchange.clone();
+        // Outside the lock: a hook that was never called is dropped, which may run the program's code.
+        drop(hook);
         let facts = Facts {
             stream: exchange.stream,
             token: exchange.token(),
             method: exchange.head.method(),
             target: exchange.head.target(),
             received,
+            unanswered,
+            answered: self.books.status != 0,
         };
-        self.books.settle(connection, &facts, reason, unanswered.then_some(()));
-        for ready in exchange.take_ready(&mut exchange.lock(), 0).into_iter().flatten() {
+        self.books.settle(connection, &facts, reason);
+        for ready in ready.into_iter().flatten() {
             connection.reactor.tell_ready(&exchange, ready);
         }
-        let hooks = {
-            let mut state = exchange.lock();
-            (state.on_cancel.take(), ())
-        };
-        drop(hooks);
         connection.reactor.tell_done(&exchange);
     }
 }

@@ -90,12 +90,14 @@ impl Serving {
         self
     }
 
-    pub(super) fn into_live(self) -> Live {
-        self.live
+    /// Ends the exchange, answered or not.
+    pub(super) fn end(self, connection: &mut Connection, reason: Reason) {
+        self.live.end(connection, reason);
     }
 
-    pub(super) fn abandon(self, connection: &mut Connection, reason: Reason) {
-        self.live.end(connection, reason);
+    /// The answer waits for the socket to take its last octets.
+    pub(super) fn flushing(&mut self, now: Moment) {
+        self.live.books().enter(Phase::Flush, now);
     }
 
     pub(super) fn step<T: Transport>(&mut self, http1: &mut Http1<'_, T>, cx: &mut Context<'_>, now: Moment) -> Next {
@@ -148,6 +150,7 @@ impl Serving {
         }
         for ready in ready.into_iter().flatten() {
             http1.connection.reactor.tell_ready(&exchange, ready);
+            http1.connection.now();
             progressed = true;
         }
         match self.send(http1, cx, now) {
