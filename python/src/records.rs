@@ -27,13 +27,19 @@ pub(crate) fn connection<'py>(py: Python<'py>, seq: u64, record: &ConnectionReco
     event.set_item(intern!(py, "bytes_in"), record.bytes_in)?;
     event.set_item(intern!(py, "bytes_out"), record.bytes_out)?;
     event.set_item(intern!(py, "requests"), record.requests)?;
-    event.set_item(intern!(py, "millis"), millis(py, &record.times)?)?;
+    event.set_item(intern!(py, "millis"), millis(py, &record.times, Some(record.phase))?)?;
     Ok(event.into_any())
 }
 
 fn peer(record: &ConnectionRecord) -> String {
     let peer = &record.connection.peer;
-    if peer.ip.contains(':') { format!("[{}]:{}", peer.ip, peer.port) } else { format!("{}:{}", peer.ip, peer.port) }
+    if peer.ip.is_empty() {
+        "unix:".into()
+    } else if peer.ip.contains(':') { 
+        format!("[{}]:{}", peer.ip, peer.port)
+    } else {
+        format!("{}:{}", peer.ip, peer.port)
+    }
 }
 
 fn tls<'py>(py: Python<'py>, facts: &TlsInfo) -> PyResult<Bound<'py, PyDict>> {
@@ -48,12 +54,12 @@ fn tls<'py>(py: Python<'py>, facts: &TlsInfo) -> PyResult<Bound<'py, PyDict>> {
     Ok(record)
 }
 
-/// Phases in which no time was spent were not entered.
-fn millis<'py>(py: Python<'py>, times: &bartizan::PhaseTimes) -> PyResult<Bound<'py, PyDict>> {
+/// Phases in which no time was spent were not entered, but for the one that was entered just now.
+fn millis<'py>(py: Python<'py>, times: &bartizan::PhaseTimes, current: Option<Phase>) -> PyResult<Bound<'py, PyDict>> {
     let millis = PyDict::new(py);
     for phase in Phase::ALL {
         let time = times[phase.id()];
-        if !time.is_zero() {
+        if !time.is_zero() || current == Some(phase) {
             millis.set_item(phase.name(), time.as_secs_f64() * 1000.0)?;
         }
     }
@@ -74,7 +80,7 @@ pub(crate) fn request_end<'py>(py: Python<'py>, seq: u64, record: &RequestRecord
     event.set_item(intern!(py, "reason"), record.reason.name())?;
     event.set_item(intern!(py, "bytes_in"), record.bytes_in)?;
     event.set_item(intern!(py, "bytes_out"), record.bytes_out)?;
-    event.set_item(intern!(py, "millis"), millis(py, &record.times)?)?;
+    event.set_item(intern!(py, "millis"), millis(py, &record.times, None)?)?;
     Ok(event.into_any())
 }
 

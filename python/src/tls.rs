@@ -4,7 +4,7 @@ use bartizan::Error;
 use bartizan::tls::{ClientAuth, Identity, TICKET_KEY_LEN, Tls as Description};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple, PyType};
+use pyo3::types::{PyBytes, PyDict, PyList, PyTuple, PyType};
 
 use crate::errors::{self, ConfigError, TlsError};
 
@@ -35,132 +35,200 @@ impl Tls {
         key: Option<&Bound<'_, PyAny>>,
         password: Option<&Bound<'_, PyAny>>,
         policy: &str,
-        groups: Option<&Bound<'_, PyAny>>,
-        suites: Option<&Bound<'_, PyAny>>,
-        versions: Option<&Bound<'_, PyAny>>,
-        alpn: Option<&Bound<'_, PyAny>>,
+        groups: Option<Names>,
+        suites: Option<Names>,
+        versions: Option<Names>,
+        alpn: Option<Names>,
         client_auth: &str,
         client_ca: Option<&Bound<'_, PyAny>>,
         crl: Option<&Bound<'_, PyAny>>,
         server_names: Option<&Bound<'_, PyDict>>,
         ticket_keys: Option<Vec<Vec<u8>>>,
     ) -> PyResult<Self> {
-        let mut faults = Faults::default();
-        let mut tls = Description::new();
-        faults.note(tls.policy(policy).map(drop));
-        if let Some(list) = groups {
-            faults.note(tls.groups(&joined(list)?).map(drop));
-        }
-        if let Some(list) = suites {
-            faults.note(tls.suites(&joined(list)?).map(drop));
-        }
-        if let Some(list) = versions {
-            faults.note(tls.versions(&joined(list)?).map(drop));
-        }
-        if let Some(list) = alpn {
-            faults.note(tls.alpn(&joined(list)?).map(drop));
-        }
-        if let Some(cert) = cert {
-            match (read_pem(cert, "cert")?, read_pem(key.unwrap_or(cert), "key")?) {
-                (Ok(chain), Ok(key)) => {
-                    let identity = match password.map(octets).transpose()? {
-                        Some(password) => Identity::from_pem_with_password(&chain, &key, &password),
-                        None => Identity::from_pem(&chain, &key),
-                    };
-                    faults.note(identity.and_then(|identity| tls.identity(None, identity).map(drop)));
-                }
-                (chain, key) => [chain.err(), key.err()].into_iter().flatten().for_each(|fault| faults.tls(fault)),
-            }
-        } else if key.is_some() {
-            faults.tls("key: there is no cert that it belongs to".into());
-        }
-        match client_auth {
-            "optional" | "required" => {
-                let mode = if client_auth == "required" { ClientAuth::Required } else { ClientAuth::Optional };
-                let mut pem = Vec::new();
-                for (source, what) in [(client_ca, "client_ca"), (crl, "crl")] {
-                    if let Some(source) = source {
-                        match read_pem(source, what)? {
-                            Ok(octets) => pem.extend([octets, b"\n".to_vec()].concat()),
-                            Err(fault) => faults.tls(fault),
-                        }
-                    }
-                }
-                faults.note(tls.client_auth(mode, &pem).map(drop));
-            }
-            "off" => {}
-            other => faults.texts.push(format!("client_auth = {other:?} is none of off, optional, required")),
-        }
-        if let Some(names) = server_names {
-            for (name, other) in names.iter() {
-                let (name, other): (String, Bound<'_, Self>) = (name.extract()?, other.extract()?);
-                faults.note(tls.server_name(&name, &other.get().description).map(drop));
-            }
-        }
-        if let Some(keys) = ticket_keys {
-            match keys.iter().map(|key| key.as_slice().try_into()).collect::<Result<Vec<_>, _>>() {
-                Ok(keys) => faults.note(tls.ticket_keys(&keys).map(drop)),
-                Err(_) => faults.texts.push(format!("ticket_keys: each key has {TICKET_KEY_LEN} octets")),
-            }
-        }
-        faults.raise(py)?;
-        Ok(Self { description: tls })
+        let mut builder = Builder::new(policy);
+        builder.lists(groups, suites, versions, alpn);
+        builder.identity(cert, key, password)?;
+        builder.clients(client_auth, client_ca, crl)?;
+        builder.names(server_names)?;
+        builder.tickets(ticket_keys);
+        builder.finish(py)
     }
 
-    /// A fresh identity that no client trusts unasked, for development.
+    /// A fresh identity that no client trusts unasked, for development; with the keywords of the constructor.
     #[classmethod]
-    #[pyo3(signature = (*names))]
-    fn self_signed(_class: &Bound<'_, PyType>, py: Python<'_>, names: &Bound<'_, PyTuple>) -> PyResult<Self> {
-        let names = joined(names.as_any())?;
-        let mut tls = Description::new();
-        let identity = py.detach(|| Identity::self_signed(&names)).map_err(|error| errors::of_core(py, &error))?;
-        tls.identity(None, identity).map_err(|error| errors::of_core(py, &error))?;
+    #[pyo3(signature = (
+        *names, policy = "intermediate", groups = None, suites = None, versions = None, alpn = None,
+        client_auth = "off", client_ca = None, crl = None, server_names = None, ticket_keys = None
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "keywords of the binding surface")]
+    fn self_signed(
+        _class: &Bound<'_, PyType>,
+        py: Python<'_>,
+        names: &Bound<'_, PyTuple>,
+        policy: &str,
+        groups: Option<Names>,
+        suites: Option<Names>,
+        versions: Option<Names>,
+        alpn: Option<Names>,
+        client_auth: &str,
+        client_ca: Option<&Bound<'_, PyAny>>,
+        crl: Option<&Bound<'_, PyAny>>,
+        server_names: Option<&Bound<'_, PyDict>>,
+        ticket_keys: Option<Vec<Vec<u8>>>,
+    ) -> PyResult<Self> {
+        let names = names.extract::<Vec<String>>()?.join(",");
+        let mut builder = Builder::new(policy);
+        builder.lists(groups, suites, versions, alpn);
+        let identity = py.detach(|| Identity::self_signed(&names));
+        builder.note(|tls| tls.identity(None, identity?).map(drop));
+        builder.clients(client_auth, client_ca, crl)?;
+        builder.names(server_names)?;
+        builder.tickets(ticket_keys);
+        let tls = builder.finish(py)?;
         let logger = py.import(intern!(py, "logging"))?.call_method1(intern!(py, "getLogger"), ("bartizan.tls",))?;
         logger.call_method1(intern!(py, "info"), ("a self-signed identity was made: for development only",))?;
-        Ok(Self { description: tls })
+        Ok(tls)
     }
 }
 
-/// Everything that is wrong with a description.
-#[derive(Default)]
-struct Faults {
-    texts: Vec<String>,
-    /// A certificate or key among them: the class is `TlsError`.
-    tls: bool,
+/// A list of names; one text is a list already.
+#[derive(FromPyObject)]
+enum Names {
+    One(String),
+    Many(Vec<String>),
 }
 
-impl Faults {
-    fn note(&mut self, result: Result<(), Error>) {
-        if let Err(error) = result {
-            self.tls |= error.kind() == bartizan::ErrorKind::Tls;
-            self.texts.extend_from_slice(error.faults());
+impl Names {
+    fn joined(self) -> String {
+        match self {
+            Self::One(list) => list,
+            Self::Many(names) => names.join(","),
+        }
+    }
+}
+
+/// A description on the way, and everything that is wrong with it.
+struct Builder {
+    tls: Description,
+    faults: Vec<String>,
+    /// A certificate or key is among the faults: the class is `TlsError`.
+    is_tls: bool,
+}
+
+impl Builder {
+    fn new(policy: &str) -> Self {
+        let mut builder = Self { tls: Description::new(), faults: Vec::new(), is_tls: false };
+        builder.note(|tls| tls.policy(policy).map(drop));
+        builder
+    }
+
+    fn note(&mut self, set: impl FnOnce(&mut Description) -> Result<(), Error>) {
+        if let Err(error) = set(&mut self.tls) {
+            self.is_tls |= error.kind() == bartizan::ErrorKind::Tls;
+            self.faults.extend_from_slice(error.faults());
         }
     }
 
-    fn tls(&mut self, fault: String) {
-        self.tls = true;
-        self.texts.push(fault);
+    fn fault(&mut self, fault: String) {
+        self.is_tls = true;
+        self.faults.push(fault);
     }
 
-    fn raise(&self, py: Python<'_>) -> PyResult<()> {
-        if self.texts.is_empty() {
+    fn lists(&mut self, groups: Option<Names>, suites: Option<Names>, versions: Option<Names>, alpn: Option<Names>) {
+        if let Some(list) = groups {
+            self.note(|tls| tls.groups(&list.joined()).map(drop));
+        }
+        if let Some(list) = suites {
+            self.note(|tls| tls.suites(&list.joined()).map(drop));
+        }
+        if let Some(list) = versions {
+            self.note(|tls| tls.versions(&list.joined()).map(drop));
+        }
+        if let Some(list) = alpn {
+            self.note(|tls| tls.alpn(&list.joined()).map(drop));
+        }
+    }
+
+    fn identity(
+        &mut self,
+        cert: Option<&Bound<'_, PyAny>>,
+        key: Option<&Bound<'_, PyAny>>,
+        password: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let Some(cert) = cert else {
+            if key.is_some() {
+                self.fault("key: there is no cert that it belongs to".into());
+            }
             return Ok(());
+        };
+        let password = password.map(octets).transpose()?;
+        match (read_pem(cert, "cert")?, read_pem(key.unwrap_or(cert), "key")?) {
+            (Ok(chain), Ok(key)) => self.note(|tls| {
+                let identity = match password {
+                    Some(password) => Identity::from_pem_with_password(&chain, &key, &password),
+                    None => Identity::from_pem(&chain, &key),
+                };
+                tls.identity(None, identity?).map(drop)
+            }),
+            (chain, key) => [chain.err(), key.err()].into_iter().flatten().for_each(|fault| self.fault(fault)),
         }
-        Err(if self.tls {
-            errors::of_faults::<TlsError>(py, &self.texts)
+        Ok(())
+    }
+
+    fn clients(
+        &mut self,
+        mode: &str,
+        ca: Option<&Bound<'_, PyAny>>,
+        crl: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let mode = match mode {
+            "off" => return Ok(()),
+            "optional" => ClientAuth::Optional,
+            "required" => ClientAuth::Required,
+            other => {
+                self.faults.push(format!("client_auth = {other:?} is none of off, optional, required"));
+                return Ok(());
+            }
+        };
+        let mut pem = Vec::new();
+        for (source, what) in [(ca, "client_ca"), (crl, "crl")] {
+            let Some(source) = source else { continue };
+            match read_pem(source, what)? {
+                Ok(octets) => pem.extend([octets, b"\n".to_vec()].concat()),
+                Err(fault) => self.fault(fault),
+            }
+        }
+        self.note(|tls| tls.client_auth(mode, &pem).map(drop));
+        Ok(())
+    }
+
+    fn names(&mut self, names: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+        for (name, other) in names.into_iter().flat_map(|names| names.iter()) {
+            let name: String = name.extract()?;
+            let other = other.cast::<Tls>()?;
+            self.note(|tls| tls.server_name(&name, &other.get().description).map(drop));
+        }
+        Ok(())
+    }
+
+    fn tickets(&mut self, keys: Option<Vec<Vec<u8>>>) {
+        let Some(keys) = keys else { return };
+        match keys.iter().map(|key| key.as_slice().try_into()).collect::<Result<Vec<_>, _>>() {
+            Ok(keys) => self.note(|tls| tls.ticket_keys(&keys).map(drop)),
+            Err(_) => self.faults.push(format!("ticket_keys: each key has {TICKET_KEY_LEN} octets")),
+        }
+    }
+
+    fn finish(self, py: Python<'_>) -> PyResult<Tls> {
+        if self.faults.is_empty() {
+            return Ok(Tls { description: self.tls });
+        }
+        Err(if self.is_tls {
+            errors::of_faults::<TlsError>(py, &self.faults)
         } else {
-            errors::of_faults::<ConfigError>(py, &self.texts)
+            errors::of_faults::<ConfigError>(py, &self.faults)
         })
     }
-}
-
-/// A list of names as the core reads it; one str is a list already.
-fn joined(list: &Bound<'_, PyAny>) -> PyResult<String> {
-    if let Ok(text) = list.cast::<PyString>() {
-        return Ok(text.to_str()?.to_owned());
-    }
-    let items: Vec<String> = list.try_iter()?.map(|item| item?.extract()).collect::<PyResult<_>>()?;
-    Ok(items.join(","))
 }
 
 fn octets(text: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {

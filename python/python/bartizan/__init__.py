@@ -4,6 +4,7 @@ The classes are those of the extension module; what each accepts and gives stand
 """
 import atexit as _atexit
 from collections.abc import Mapping as _Mapping
+from importlib import import_module as _import_module
 from typing import NamedTuple as _NamedTuple
 
 from . import _bartizan
@@ -74,10 +75,8 @@ def settings() -> tuple[Setting, ...]:
 
 def __getattr__(name: str) -> object:
     # Types are for annotations: a program that has none does not pay for them.
-    from . import _types
-
     try:
-        return getattr(_types, name)
+        return getattr(_import_module("._types", __name__), name)
     except AttributeError:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
 

@@ -57,7 +57,12 @@ class Tls:
         server_names: Mapping[str, Tls] | None = ..., ticket_keys: Sequence[bytes] | None = ...,
     ) -> None: ...
     @classmethod
-    def self_signed(cls, *names: str) -> Self: ...                 # development only, logged as such
+    def self_signed(
+        cls, *names: str, policy: Literal["intermediate", "modern", "pq-required"] = ..., groups: Sequence[str] | None = ...,
+        suites: Sequence[str] | None = ..., versions: Sequence[str] | None = ..., alpn: Sequence[str] | None = ...,
+        client_auth: Literal["off", "optional", "required"] = ..., client_ca: Pem | None = ..., crl: Pem | None = ...,
+        server_names: Mapping[str, Tls] | None = ..., ticket_keys: Sequence[bytes] | None = ...,
+    ) -> Self: ...                                                 # development only, logged as such
 
 @final
 class Listener:
