@@ -135,6 +135,8 @@ pub(crate) struct Content {
     pub(crate) chunks: Chunks,
     pub(crate) waiting: usize,
     pub(crate) end: Option<ContentEnd>,
+    /// A read has said that the content is too large; later ones say that the exchange is over.
+    pub(crate) told_too_large: bool,
     /// The program has begun to read: the connection may read ahead.
     pub(crate) asked: bool,
     /// The program waits for octets that are not here: the body clock runs.
@@ -505,3 +507,5 @@ impl std::fmt::Debug for Exchange {
         f.debug_struct("Exchange").field("stream", &self.stream).field("cancelled", &self.cancelled()).finish()
     }
 }
+#[cfg(test)]
+mod sizes { #[test] fn print_sizes() { use super::*; eprintln!("Exchange {} State {} Content {} Answer {} Limits {} Head {} PhaseClock {} Serving? Live {} Conn {}", size_of::<Exchange>(), size_of::<State>(), size_of::<Content>(), size_of::<Answer>(), size_of::<Limits>(), size_of::<Head>(), size_of::<PhaseClock>(), size_of::<crate::http::live::Live>(), size_of::<crate::connection::Connection>()); } }

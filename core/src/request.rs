@@ -189,6 +189,12 @@ impl Request {
         })
     }
 
+    /// Whether an answer can no longer be sent: raised before anybody is told, so that who was told is refused. After
+    /// [`Reason::PeerClosed`], which may be a half-close, it can until the connection is over.
+    fn is_over(&self, state: &State) -> bool {
+        state.over || self.cancelled().is_some_and(|reason| reason != Reason::PeerClosed)
+    }
+
     fn gone(&self) -> RequestError {
         RequestError::Cancelled(self.cancelled().unwrap_or(Reason::Complete))
     }
@@ -245,7 +251,8 @@ impl Request {
         }
         match state.content.end {
             Some(ContentEnd::Complete) => return Ok(true),
-            Some(ContentEnd::Failed(Reason::BodySize)) if !state.over && self.cancelled().is_none() => {
+            Some(ContentEnd::Failed(Reason::BodySize)) if !state.content.told_too_large => {
+                state.content.told_too_large = true;
                 return Err(RequestError::TooLarge);
             }
             Some(ContentEnd::Failed(reason)) => {
@@ -258,6 +265,7 @@ impl Request {
         {
             // The typed error goes to this read; the connection sends the 413 and raises the cancel signal.
             state.content.end = Some(ContentEnd::Failed(Reason::BodySize));
+            state.content.told_too_large = true;
             self.exchange.touch(state);
             return Err(RequestError::TooLarge);
         }
@@ -481,7 +489,7 @@ impl Request {
             Stage::Finished | Stage::Aborted => {
                 return Err(RequestError::State("write after the end of the answer"));
             }
-            _ if state.over => return Err(self.gone()),
+            _ if self.is_over(state) => return Err(self.gone()),
             Stage::Begun => {}
             Stage::Awaited => return Err(RequestError::State("write before begin")),
             Stage::Failed(_) => return Err(RequestError::State("the library answers this request")),
@@ -569,7 +577,7 @@ impl Request {
     fn awaited(&self) -> Result<std::sync::MutexGuard<'_, State>, RequestError> {
         let state = self.exchange.lock();
         match state.answer.stage {
-            Stage::Awaited if state.over => Err(self.gone()),
+            Stage::Awaited | Stage::Failed(_) if self.is_over(&state) => Err(self.gone()),
             Stage::Awaited => Ok(state),
             _ => Err(RequestError::State("this request is answered already")),
         }
@@ -593,7 +601,9 @@ impl Drop for Request {
 }
 
 fn fail(exchange: &Exchange, state: &mut State, failure: Failure) {
-    if state.answer.stage == Stage::Awaited && !state.over {
+    // After a read that met `max_body_bytes` the 413 is on its way: a program that then gives up must not turn it into a 500.
+    let refused = state.content.end == Some(ContentEnd::Failed(Reason::BodySize));
+    if state.answer.stage == Stage::Awaited && !state.over && !refused {
         state.answer.stage = Stage::Failed(failure);
         exchange.touch(state);
     }
