@@ -1,7 +1,6 @@
 //! The running server: start, addresses, TLS update, numbers, drain, end. Threads are made here; what they do is `reactor.rs`,
 //! `listener.rs` and `dispatch.rs`.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use std::thread;
@@ -44,8 +43,6 @@ pub(crate) struct Shared {
     draining: AtomicBool,
     /// Raised once, when accepting is to stop.
     pub(crate) stop_accepting: Notify,
-    /// Failures to accept, by listener and error name.
-    pub(crate) accept_errors: Mutex<BTreeMap<(u32, &'static str), u64>>,
     living: Living,
 }
 
@@ -99,72 +96,28 @@ impl std::fmt::Debug for Server {
 impl Server {
     /// Checks the whole configuration, binds every listener and starts the threads. Returns when every listener accepts.
     pub fn start(config: &Config) -> Result<Self, Error> {
-        let mut faults = config.settings.check();
-        if config.listeners.is_empty() {
-            faults.push(Error::new(ErrorKind::Value, "no listener: at least one address is needed"));
-        }
-        let mut prepared = Vec::new();
-        for listener in &config.listeners {
-            match prepare(&config.settings, listener) {
-                Ok(ready) => prepared.push(ready),
-                Err(listener_faults) => faults.extend(listener_faults),
-            }
-        }
-        Error::all(faults)?;
-        let mut settings = config.settings.effective();
-        resolve_autos(&mut settings);
-
-        let mut listeners = Vec::new();
+        let prepared = prepare_all(config)?;
         let mut sockets = Vec::new();
-        for (index, (listener, (own, names, tls))) in config.listeners.iter().zip(prepared).enumerate() {
-            let bound = listener::bind(&listener.bind, &own)?;
-            listeners.push(Arc::new(ListenerState {
-                index: index as u32,
-                pending: Pending::new(own.max_pending_handshakes as usize),
-                accepting: Accepting::default(),
-                settings: Arc::new(own),
-                names,
-                tls: tls.map(|tls| RwLock::new(Arc::new(tls))),
-                trust_proxy: listener.trust_proxy.clone(),
-                address: bound.address.clone(),
-            }));
-            sockets.push(bound);
+        for (listener, (own, ..)) in config.listeners.iter().zip(&prepared) {
+            sockets.push(listener::bind(&listener.bind, own)?);
         }
-        if listeners.iter().any(|listener| listener.is_secure()) {
-            crate::tls::warm()?;
-        }
-        let dispatch = Dispatcher::new(&config.dispatch)
-            .map_err(|error| Error::new(ErrorKind::Io, format!("no descriptor for the queue: {error}")).caused_by(error))?;
-        let load = Load::new(settings.max_running_handlers as usize, settings.max_queued_requests as usize);
-        for queue in dispatch.queues() {
-            if !queue.attach(load.clone()) {
-                return Err(Error::new(ErrorKind::State, "a queue serves another server already"));
-            }
-        }
-        let reactors = settings.io_threads.unwrap_or_else(default_io_threads);
-        let clocks: Vec<_> = (0..reactors).map(|_| Arc::new(AtomicU64::new(0))).collect();
-        let shared = Arc::new(Shared {
-            tallies: (0..reactors).map(|_| Tally::new(listeners.len())).collect(),
-            inboxes: clocks.iter().map(|clock| Inbox::new(clock.clone())).collect(),
-            population: (0..reactors).map(|_| AtomicUsize::new(0)).collect(),
-            settings,
-            listeners,
-            dispatch,
-            hooks: config.hooks.clone(),
-            load,
-            registry: Registry::new(),
-            next_connection: AtomicU64::new(CONNECTION_ID_BASE),
-            draining: AtomicBool::new(false),
-            stop_accepting: Notify::new(),
-            accept_errors: Mutex::default(),
-            living: Living::default(),
-        });
+        let shared = Shared::new(config, prepared, sockets.iter().map(|socket| socket.address.clone()))?;
+        *lock(&shared.living.count) = 1;
+        let _starting = Ended(shared.clone());
         let server = Self { shared };
         // On failure the server is dropped: the threads that run already end by themselves.
         server.spawn_workers()?;
         server.spawn_reactors(sockets)?;
         server.shared.log(LogLevel::Info, "started");
         Ok(server)
+    }
+
+    /// Without threads and sockets: a test runs reactor 0 itself, on its own clock.
+    #[cfg(test)]
+    pub(crate) fn in_memory(config: &Config) -> Result<(Self, Arc<Shared>), Error> {
+        let nowhere = std::iter::repeat_n(String::from("memory"), config.listeners.len());
+        let shared = Shared::new(config, prepare_all(config)?, nowhere)?;
+        Ok((Self { shared: shared.clone() }, shared))
     }
 
     fn spawn_workers(&self) -> Result<(), Error> {
@@ -306,6 +259,55 @@ impl Drop for Server {
 }
 
 impl Shared {
+    /// What was checked, with the addresses that were bound for it.
+    fn new(config: &Config, prepared: Vec<Prepared>, addresses: impl Iterator<Item = String>) -> Result<Arc<Self>, Error> {
+        let mut settings = config.settings.effective();
+        resolve_autos(&mut settings);
+        let described = config.listeners.iter().zip(prepared).zip(addresses).enumerate();
+        let listeners: Vec<_> = described
+            .map(|(index, ((listener, (own, names, tls)), address))| {
+                Arc::new(ListenerState {
+                    index: index as u32,
+                    pending: Pending::new(own.max_pending_handshakes as usize),
+                    accepting: Accepting::default(),
+                    settings: Arc::new(own),
+                    names,
+                    tls: tls.map(|tls| RwLock::new(Arc::new(tls))),
+                    trust_proxy: listener.trust_proxy.clone(),
+                    address,
+                })
+            })
+            .collect();
+        if listeners.iter().any(|listener| listener.is_secure()) {
+            crate::tls::warm()?;
+        }
+        let dispatch = Dispatcher::new(&config.dispatch)
+            .map_err(|error| Error::new(ErrorKind::Io, format!("no descriptor for the queue: {error}")).caused_by(error))?;
+        let load = Load::new(settings.max_running_handlers as usize, settings.max_queued_requests as usize);
+        for queue in dispatch.queues() {
+            if !queue.attach(load.clone()) {
+                return Err(Error::new(ErrorKind::State, "a queue serves another server already"));
+            }
+        }
+        let reactors = settings.io_threads.unwrap_or_else(default_io_threads);
+        let clocks: Vec<_> = (0..reactors).map(|_| Arc::new(AtomicU64::new(0))).collect();
+        Ok(Arc::new(Self {
+            tallies: (0..reactors).map(|_| Tally::new(listeners.len())).collect(),
+            inboxes: clocks.iter().map(|clock| Inbox::new(clock.clone())).collect(),
+            population: (0..reactors).map(|_| AtomicUsize::new(0)).collect(),
+            settings,
+            listeners,
+            dispatch,
+            hooks: config.hooks.clone(),
+            load,
+            registry: Registry::new(),
+            next_connection: AtomicU64::new(CONNECTION_ID_BASE),
+            draining: AtomicBool::new(false),
+            stop_accepting: Notify::new(),
+            living: Living::default(),
+        }))
+    }
+
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
     }
@@ -394,12 +396,6 @@ impl Shared {
         }
     }
 
-    /// Accepting failed, with what.
-    pub(crate) fn accept_failed(&self, listener: u32, error: &std::io::Error) {
-        let name = error.raw_os_error().map_or("other", |code| nix::errno::Errno::from_raw(code).desc());
-        *lock(&self.accept_errors).entry((listener, name)).or_default() += 1;
-    }
-
     /// A bug of ours was caught: the state is not trusted any more, so the server drains.
     pub(crate) fn poison(self: &Arc<Self>, what: &str) {
         self.log(LogLevel::Error, &format!("a bug of ours was caught, the server drains: {what}"));
@@ -419,8 +415,24 @@ impl Shared {
         self.log(LogLevel::Warn, &format!("an inline callback held a reactor for {} ms (inline_stall)", took.as_millis()));
     }
 
-    /// The last reactor has ended: whoever drains a queue is told.
+    /// The last reactor has ended: so may the workers.
     fn reactors_ended(&self) {
+        if !self.dispatch.is_queued() {
+            self.close_queues();
+        }
+    }
+
+    /// The last thread is about to end: the program is told, and then whoever drains its queues.
+    fn ended(&self) {
+        if let Some(hook) = &self.hooks.ended {
+            hook();
+        }
+        if self.dispatch.is_queued() {
+            self.close_queues();
+        }
+    }
+
+    fn close_queues(&self) {
         for queue in self.dispatch.queues() {
             queue.push(Event::Shutdown);
         }
@@ -432,8 +444,16 @@ struct Ended(Arc<Shared>);
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        *lock(&self.0.living.count) -= 1;
-        self.0.living.ended.notify_all();
+        let living = &self.0.living;
+        let mut count = lock(&living.count);
+        if *count == 1 {
+            // The start counts itself, so that nobody comes after the last one.
+            drop(count);
+            self.0.ended();
+            count = lock(&living.count);
+        }
+        *count -= 1;
+        living.ended.notify_all();
     }
 }
 
@@ -480,6 +500,23 @@ fn run_reactor(
 }
 
 type Prepared = (Settings, NameMap<Arc<Settings>>, Option<TlsConfig>);
+
+/// Checks the configuration as a whole, so that every fault is told at once.
+fn prepare_all(config: &Config) -> Result<Vec<Prepared>, Error> {
+    let mut faults = config.settings.check();
+    if config.listeners.is_empty() {
+        faults.push(Error::new(ErrorKind::Value, "no listener: at least one address is needed"));
+    }
+    let mut prepared = Vec::new();
+    for listener in &config.listeners {
+        match prepare(&config.settings, listener) {
+            Ok(ready) => prepared.push(ready),
+            Err(listener_faults) => faults.extend(listener_faults),
+        }
+    }
+    Error::all(faults)?;
+    Ok(prepared)
+}
 
 /// Checks one listener as a whole.
 fn prepare(settings: &Settings, listener: &crate::config::Listener) -> Result<Prepared, Vec<Error>> {

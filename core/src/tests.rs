@@ -1,0 +1,15 @@
+//! Whole connections in memory, on paused time: the production connection function behind a pipe, and in front of it a real TLS
+//! client or a peer that sends what a test says. One file per phase; the host and the peers stand in `tests/support.rs`.
+//!
+//! Just before a limit the connection lives, just after it (within one sweep) it is gone with the outcome, the reason, the
+//! counter and the record of that limit; and at the end of every test the books balance.
+
+mod body;
+mod handler;
+mod handshake;
+mod header;
+mod hello;
+mod idle;
+mod peer;
+mod pipe;
+mod support;
