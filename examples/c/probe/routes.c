@@ -112,6 +112,8 @@ static bartizan_status run(const call *c, flow_step step, uint64_t ms, uint64_t 
     flow *f = flow_new(c->probe, c->view, step);
     f->ms = ms;
     f->limit = limit;
+    /* The two that never end by themselves; known before the first event, which may be the cancellation. */
+    f->leaves_with_peer = step == step_hang || step == step_sse;
     flow_run(f, c->patience);
     return BARTIZAN_OK;
 }

@@ -176,7 +176,7 @@ void step_wait(flow *f) {
 }
 
 /* Cancellation is the only event, and the runner ends the flow for it. */
-void step_hang(flow *f) { f->leaves_with_peer = 1; }
+void step_hang(flow *f) { (void)f; }
 
 /* ---- /trailers ---- */
 
@@ -251,7 +251,6 @@ static void step_sse_event(flow *f) {
 void step_sse(flow *f) {
     static const bartizan_header HEADERS[2] = {{{"content-type", 12}, {"text/event-stream", 17}},
                                                {{"cache-control", 13}, {"no-cache", 8}}};
-    f->leaves_with_peer = 1;
     f->step = step_sse_event;
     if (bartizan_response_begin(f->request, 200, HEADERS, 2, -1)) flow_end(f);
     else flow_wait(f, f->ms);
