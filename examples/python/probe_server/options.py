@@ -3,7 +3,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import bartizan
 
@@ -98,7 +98,8 @@ class ListenerOptions:
     def tls(self) -> bartizan.Tls | None:
         if self.plaintext:
             return None
-        texts, keywords = self.texts, {}
+        texts = self.texts
+        keywords: dict[str, Any] = {}
         for option in ("policy", "groups", "suites", "versions", "alpn"):
             if option in texts:
                 keywords[option] = texts[option] if option == "policy" else texts[option].split(",")
@@ -122,10 +123,9 @@ class ListenerOptions:
         return bartizan.Tls(texts.get("cert"), texts.get("key"), **keywords)
 
     def listener(self) -> bartizan.Listener:
-        tls, settings = self.tls(), dict(self.settings)
-        return bartizan.Listener(
-            self.bind, tls=tls, trust_proxy=self.proxies, server_names=self.name_settings, **settings
-        )
+        settings: Any = self.settings
+        names: Any = self.name_settings
+        return bartizan.Listener(self.bind, tls=self.tls(), trust_proxy=self.proxies, server_names=names, **settings)
 
 
 def self_signed(names: str, keywords: dict[str, Any]) -> bartizan.Tls:
@@ -212,9 +212,10 @@ class Options:
             refuse(f"{option}: no such option")
 
     def server(self, handler: Callable[..., Any] | None) -> bartizan.Server:
-        mode = "inline" if self.mode == "inline" else "workers"
+        mode: Literal["workers", "inline"] = "inline" if self.mode == "inline" else "workers"
+        settings: Any = self.settings
         listeners = [listener.listener() for listener in self.listeners]
-        return bartizan.Server(listeners or "127.0.0.1:0", handler, mode=mode, **self.settings)
+        return bartizan.Server(listeners or "127.0.0.1:0", handler, mode=mode, **settings)
 
     def close_descriptors(self) -> None:
         """The server has its own copies: with ours open, the kernel would go on accepting after the stop."""

@@ -22,7 +22,40 @@ from ._settings import NameSettings as NameSettings
 from ._settings import Settings as Settings
 from ._settings import Size as Size
 
+__all__ = [
+    "Abort",
+    "BindError",
+    "BodyTooLarge",
+    "ClientDisconnected",
+    "ConfigError",
+    "ConnectionEvent",
+    "Deferred",
+    "Error",
+    "Headers",
+    "LimitSettings",
+    "Listener",
+    "ListenerSettings",
+    "NameSettings",
+    "Request",
+    "RequestEnd",
+    "RequestTimeout",
+    "Response",
+    "Server",
+    "ServerClosed",
+    "Setting",
+    "Settings",
+    "Stats",
+    "Tls",
+    "TlsError",
+    "TlsInfo",
+    "TlsRecord",
+    "__version__",
+    "settings",
+]
+
 __version__: Final[str]
+
+_T = TypeVar("_T")
 
 Mode: TypeAlias = Literal["workers", "inline"]
 Pem: TypeAlias = str | PathLike[str] | bytes                       # a path, or the PEM text as bytes
@@ -49,13 +82,13 @@ def settings() -> tuple[Setting, ...]: ...
 # ---- TLS and listeners ----
 @final
 class Tls:
-    def __init__(
-        self, cert: Pem | None = ..., key: Pem | None = ..., *, password: str | bytes | None = ...,
+    def __new__(
+        cls, cert: Pem | None = ..., key: Pem | None = ..., *, password: str | bytes | None = ...,
         policy: Literal["intermediate", "modern", "pq-required"] = ..., groups: Sequence[str] | None = ...,
-        suites: Sequence[str] | None = ..., versions: Sequence[str] | None = ..., alpn: Sequence[str] = ...,
+        suites: Sequence[str] | None = ..., versions: Sequence[str] | None = ..., alpn: Sequence[str] | None = ...,
         client_auth: Literal["off", "optional", "required"] = ..., client_ca: Pem | None = ..., crl: Pem | None = ...,
         server_names: Mapping[str, Tls] | None = ..., ticket_keys: Sequence[bytes] | None = ...,
-    ) -> None: ...
+    ) -> Self: ...
     @classmethod
     def self_signed(
         cls, *names: str, policy: Literal["intermediate", "modern", "pq-required"] = ..., groups: Sequence[str] | None = ...,
@@ -66,10 +99,10 @@ class Tls:
 
 @final
 class Listener:
-    def __init__(
-        self, bind: str | int, *, tls: Tls | None = ..., trust_proxy: Sequence[str] = ...,
+    def __new__(
+        cls, bind: str | int, *, tls: Tls | None = ..., trust_proxy: Sequence[str] = ...,
         server_names: Mapping[str, NameSettings] | None = ..., **settings: Unpack[ListenerSettings],
-    ) -> None: ...                                                 # bind: "host:port", "unix:/path" or a descriptor
+    ) -> Self: ...                                                 # bind: "host:port", "unix:/path" or a descriptor
 
 @final
 class TlsInfo:
@@ -92,10 +125,14 @@ class TlsInfo:
 @final
 class Headers(Mapping[str, str]):
     """Names without case; [] joins repeats with ", " (cookie: "; "); values decoded as Latin-1."""
-    def __getitem__(self, name: str) -> str: ...
+    def __getitem__(self, name: str, /) -> str: ...
     def __iter__(self) -> Iterator[str]: ...
     def __len__(self) -> int: ...
-    def get_all(self, name: str) -> tuple[str, ...]: ...
+    @overload
+    def get(self, name: str, default: None = None, /) -> str | None: ...
+    @overload
+    def get(self, name: str, default: str | _T, /) -> str | _T: ...
+    def get_all(self, name: str, /) -> tuple[str, ...]: ...
     @property
     def raw(self) -> tuple[tuple[bytes, bytes], ...]: ...          # lower-case names, order of the wire
 
@@ -145,7 +182,7 @@ class Request:
     async def aread(self, size: int = ..., /) -> bytes: ...
     def set(self, **limits: Unpack[LimitSettings]) -> None: ...    # level Q: tighten or extend, on the phase's own clock
     def on_cancel(self, callback: Callable[[str], object], /) -> None: ...
-    def inform(self, status: int, headers: HeaderItems = ...) -> None: ...      # 103 and other 1xx
+    def inform(self, status: int, headers: HeaderItems | None = ...) -> None: ...      # 103 and other 1xx
     def defer(self) -> Deferred: ...                               # return it, answer later from any thread
 
 @final
@@ -153,18 +190,18 @@ class Deferred:
     @property
     def request(self) -> Request: ...
     def send(self, answer: Answer, /) -> None: ...                 # a second answer: RuntimeError
-    def begin(self, status: int = ..., headers: HeaderItems = ..., *, content_length: int | None = ...) -> None: ...
+    def begin(self, status: int = ..., headers: HeaderItems | None = ..., *, content_length: int | None = ...) -> None: ...
     def write(self, data: bytes | bytearray | memoryview, /, *, timeout: float | None = ...) -> int: ...
     async def awrite(self, data: bytes | bytearray | memoryview, /) -> None: ...
-    def finish(self, trailers: HeaderItems = ...) -> None: ...
+    def finish(self, trailers: HeaderItems | None = ...) -> None: ...
     def abort(self) -> None: ...
 
 @final
 class Response:
-    def __init__(
-        self, status: int = ..., headers: HeaderItems = ..., body: Body = ..., *,
+    def __new__(
+        cls, status: int = ..., headers: HeaderItems | None = ..., body: Body | None = ..., *,
         trailers: HeaderItems | Callable[[], HeaderItems] | None = ...,
-    ) -> None: ...
+    ) -> Self: ...
     status: int
     headers: HeaderItems
     body: Body
@@ -236,14 +273,14 @@ _H = TypeVar("_H", Handler, AsyncHandler)
 
 @final
 class Server:
-    def __init__(
-        self, bind: str | int | Listener | Sequence[str | int | Listener] = ..., handler: Handler | AsyncHandler | None = ...,
+    def __new__(
+        cls, bind: str | int | Listener | Sequence[str | int | Listener] | None = ..., handler: Handler | AsyncHandler | None = ...,
         *, mode: Mode = ..., tls: Tls | None = ..., trust_proxy: Sequence[str] = ..., **settings: Unpack[Settings],
-    ) -> None: ...
+    ) -> Self: ...
     @overload
     def on_request(self, handler: _H, /) -> _H: ...
     @overload
-    def on_request(self, /, *, mode: Mode) -> Callable[[_H], _H]: ...
+    def on_request(self, /, *, mode: Mode | None = ...) -> Callable[[_H], _H]: ...
     def on_connection(self, hook: Callable[[list[ConnectionEvent]], object], /) -> Callable[[list[ConnectionEvent]], object]: ...
     def on_request_end(self, hook: Callable[[list[RequestEnd]], object], /) -> Callable[[list[RequestEnd]], object]: ...
     def start(self) -> None: ...                                   # BindError, ConfigError, TlsError

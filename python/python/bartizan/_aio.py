@@ -9,7 +9,7 @@ import functools
 import inspect
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any
 
 # Requests per turn of the loop: enough to share a wake-up, few enough that other callbacks get their turn.
@@ -84,7 +84,7 @@ async def awrite(deferred: Any, data: bytes) -> None:
         deferred.write(data, timeout=0)
 
 
-async def _pieces(source: Any) -> AsyncIterator[bytes]:
+async def _pieces(source: Any) -> AsyncGenerator[bytes, None]:
     if hasattr(source, "__aiter__"):
         async for piece in source:
             yield piece

@@ -1,34 +1,24 @@
 """The stub's dictionaries and aliases at run time, for annotations that are evaluated."""
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
-from datetime import timedelta
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypedDict, Union
+from typing import Literal, TypeAlias, TypedDict, Union
 
-from . import Deferred, Request, Response, settings
+from . import Deferred, Request, Response
+from ._settings import Duration as Duration
+from ._settings import LimitSettings as LimitSettings
+from ._settings import ListenerSettings as ListenerSettings
+from ._settings import NameSettings as NameSettings
+from ._settings import Settings as Settings
+from ._settings import Size as Size
 
-Duration: TypeAlias = Union[float, timedelta, str]
-Size: TypeAlias = Union[int, str]
-Mode: TypeAlias = Literal["workers", "inline"]
+Mode: TypeAlias = Union[Literal["workers"], Literal["inline"]]
 Pem: TypeAlias = Union[str, "PathLike[str]", bytes]
 HeaderItems: TypeAlias = Union[Mapping[str, Union[str, bytes]], Iterable[tuple[Union[str, bytes], Union[str, bytes]]]]
 Body: TypeAlias = Union[bytes, bytearray, memoryview, str, Path, Iterable[bytes], AsyncIterable[bytes]]
 Answer: TypeAlias = Union[Response, tuple[int, HeaderItems, Body], tuple[int, Body], Body]
 Handler: TypeAlias = Callable[[Request], Union[Answer, Deferred]]
 AsyncHandler: TypeAlias = Callable[[Request], Awaitable[Union[Answer, Deferred]]]
-
-_rows = settings()
-
-
-def _keys(level: str) -> dict[str, Any]:
-    return {row.key: Any for row in _rows if level in row.levels}
-
-
-LimitSettings = TypedDict("LimitSettings", _keys("Q"), total=False)
-NameSettings = TypedDict("NameSettings", _keys("N"), total=False)
-ListenerSettings = TypedDict("ListenerSettings", _keys("L"), total=False)
-Settings = TypedDict("Settings", _keys(""), total=False)
-
 
 class TlsRecord(TypedDict):
     """What a handshake negotiated, in an event."""
