@@ -112,6 +112,8 @@ pub(crate) struct Link {
     pub(crate) idle_since: AtomicU64,
     /// Callbacks of this connection that run, also those whose stream is gone (`max_handlers_per_connection`).
     pub(crate) running: AtomicUsize,
+    #[cfg(feature = "test-panic")]
+    panics: AtomicBool,
 }
 
 const ORDER_DRAIN: u32 = 1;
@@ -127,6 +129,8 @@ impl Link {
             order: AtomicU32::new(0),
             idle_since: AtomicU64::new(0),
             running: AtomicUsize::new(0),
+            #[cfg(feature = "test-panic")]
+            panics: AtomicBool::new(false),
         })
     }
 
@@ -171,6 +175,13 @@ impl Link {
         self.inbox.run(job);
     }
 
+    /// The connection's task panics in its next poll.
+    #[cfg(feature = "test-panic")]
+    pub(crate) fn panic(self: &Arc<Self>) {
+        self.panics.store(true, Ordering::Relaxed);
+        self.call();
+    }
+
     /// By the reactor, when the inbox is read: the connection's task is polled in this turn.
     pub(crate) fn deliver(&self) {
         self.posted.store(false, Ordering::Release);
@@ -181,6 +192,8 @@ impl Link {
 
     /// By the connection: its task.
     pub(crate) fn attend(&self, task: &Waker) {
+        #[cfg(feature = "test-panic")]
+        assert!(!self.panics.load(Ordering::Relaxed), "a test asked for a panic inside the library");
         let mut known = lock(&self.task);
         if !known.as_ref().is_some_and(|known| known.will_wake(task)) {
             *known = Some(task.clone());

@@ -9,7 +9,9 @@ mod text;
 use std::time::Duration;
 
 use crate::connection::Protocol;
-use crate::counters::{self, BUCKETS, CODES, Cell, GLITCH_KINDS, Handshake, PROTOCOLS, PauseCause, Sum, protocol_index};
+use crate::counters::{
+    self, BUCKETS, CODES, Cell, GLITCH_KINDS, Handshake, PROTOCOLS, PauseCause, Sum, protocol_index,
+};
 use crate::phase::Phase;
 use crate::reason::Reason;
 use crate::server::Shared;
@@ -52,7 +54,8 @@ impl Page<'_> {
             .sample(&[("version", env!("CARGO_PKG_VERSION")), ("provider", "aws-lc-rs")], 1);
         let accepted = text.counter("bartizan_connections_accepted", "Connections accepted.");
         self.per_listener(accepted, counters::ACCEPTED);
-        let mut closed = text.counter("bartizan_connections_closed", "Connections closed, by the one reason of each.");
+        let mut closed =
+            text.counter("bartizan_connections_closed", "Connections closed, by the one reason of each.");
         for (listener, label) in self.listeners() {
             for reason in Reason::ALL {
                 let count = self.sum.get(listener, counters::CLOSED, index_of(*reason));
@@ -63,7 +66,8 @@ impl Page<'_> {
         self.per_phase(open, counters::PHASES);
         let streams = text.gauge("bartizan_streams", "HTTP/2 streams open, by the phase that each is in.");
         self.per_phase(streams, counters::STREAMS);
-        let limits = text.counter("bartizan_limits", "Limits that acted, whether or not the connection ended by it.");
+        let limits =
+            text.counter("bartizan_limits", "Limits that acted, whether or not the connection ended by it.");
         self.per_reason(limits, counters::LIMITS, true);
     }
 
@@ -76,11 +80,14 @@ impl Page<'_> {
                 let count = found.iter().find(|(error, _)| error == name).map_or(0, |(_, count)| *count);
                 errors.sample(&[("listener", label), ("error", name)], count);
             }
-            for (name, count) in found.iter().filter(|(name, _)| !EXPECTED_ACCEPT_ERRORS.contains(&name.as_str())) {
+            for (name, count) in
+                found.iter().filter(|(name, _)| !EXPECTED_ACCEPT_ERRORS.contains(&name.as_str()))
+            {
                 errors.sample(&[("listener", label), ("error", name)], count);
             }
         }
-        let mut paused = text.counter("bartizan_accept_paused_seconds", "Time in which accepting paused, by what lacked.");
+        let mut paused =
+            text.counter("bartizan_accept_paused_seconds", "Time in which accepting paused, by what lacked.");
         for ((_, label), (_, times)) in self.listeners().zip(&troubles) {
             for (cause, time) in PauseCause::ALL.into_iter().zip(times) {
                 paused.sample(&[("listener", label), ("cause", cause.name())], time.as_secs_f64());
@@ -96,7 +103,8 @@ impl Page<'_> {
                 counts.entry(Handshake { listener: listener.index, version, group, resumed }).or_default();
             }
         }
-        let mut completed = text.counter("bartizan_handshakes", "Handshakes completed, by what they negotiated.");
+        let mut completed =
+            text.counter("bartizan_handshakes", "Handshakes completed, by what they negotiated.");
         for (handshake, count) in &counts {
             completed.sample(
                 &[
@@ -108,14 +116,16 @@ impl Page<'_> {
                 count,
             );
         }
-        let mut took = text.histogram("bartizan_handshake_seconds", "Time from accept to the end of the handshake.");
+        let mut took =
+            text.histogram("bartizan_handshake_seconds", "Time from accept to the end of the handshake.");
         for (listener, label) in self.listeners() {
             self.histogram(&mut took, &[("listener", label)], (listener, counters::HANDSHAKE_SECONDS, 0));
         }
     }
 
     fn requests(&self, text: &mut Text) {
-        let mut codes = text.counter("bartizan_requests", "Requests ended, by the status code that was sent.");
+        let mut codes =
+            text.counter("bartizan_requests", "Requests ended, by the status code that was sent.");
         for (listener, label) in self.listeners() {
             for (protocol, name) in protocols() {
                 for code in 0..CODES {
@@ -136,7 +146,8 @@ impl Page<'_> {
             .sample(&[], self.sum.total(counters::UNANSWERED, 0));
         let handler = text.histogram("bartizan_handler_seconds", "Time from dispatch to the response head.");
         self.per_protocol(handler, counters::HANDLER_SECONDS);
-        let request = text.histogram("bartizan_request_seconds", "Time from a request's first octet to its answer's last.");
+        let request = text
+            .histogram("bartizan_request_seconds", "Time from a request's first octet to its answer's last.");
         self.per_protocol(request, counters::REQUEST_SECONDS);
     }
 
@@ -148,7 +159,9 @@ impl Page<'_> {
         let answered = self.sum.total(counters::ANSWERED, 0).min(live);
         let queued = (self.shared.load.queued() as u64).min(live - answered);
         let mut states = text.gauge("bartizan_requests_live", "Requests under way, by how far they are.");
-        for (state, count) in [("queued", queued), ("running", live - answered - queued), ("answered", answered)] {
+        for (state, count) in
+            [("queued", queued), ("running", live - answered - queued), ("answered", answered)]
+        {
             states.sample(&[("state", state)], count);
         }
     }
@@ -158,7 +171,8 @@ impl Page<'_> {
         self.per_listener(received, counters::RECEIVED);
         let sent = text.counter("bartizan_sent_bytes", "Octets written to sockets, TLS included.");
         self.per_listener(sent, counters::SENT);
-        let mut glitches = text.counter("bartizan_h2_glitches", "What was charged to h2_glitch_budget, by kind.");
+        let mut glitches =
+            text.counter("bartizan_h2_glitches", "What was charged to h2_glitch_budget, by kind.");
         for (listener, label) in self.listeners() {
             for (index, kind) in GLITCH_KINDS.iter().enumerate() {
                 let count = self.sum.get(listener, counters::GLITCHES, index);
@@ -169,13 +183,17 @@ impl Page<'_> {
 
     fn delivery(&self, text: &mut Text) {
         let queues = self.shared.dispatch.queues();
-        text.counter("bartizan_inline_stalls", "Inline callbacks that held a reactor longer than inline_stall.")
-            .sample(&[], self.sum.inline_stalls);
+        text.counter(
+            "bartizan_inline_stalls",
+            "Inline callbacks that held a reactor longer than inline_stall.",
+        )
+        .sample(&[], self.sum.inline_stalls);
         let mut waiting = text.gauge("bartizan_queue_events", "Events that wait in a queue.");
         for (index, queue) in queues.iter().enumerate() {
             waiting.sample(&[("queue", &index.to_string())], queue.len());
         }
-        let mut wakeups = text.counter("bartizan_queue_wakeups", "Times that a queue woke somebody who waited.");
+        let mut wakeups =
+            text.counter("bartizan_queue_wakeups", "Times that a queue woke somebody who waited.");
         for (index, queue) in queues.iter().enumerate() {
             wakeups.sample(&[("queue", &index.to_string())], queue.wakeups());
         }
@@ -185,29 +203,40 @@ impl Page<'_> {
         let settings = &self.shared.settings;
         let memory = self.sum.total(counters::MEMORY, 0);
         let (open, limit) = crate::listener::descriptors();
-        text.gauge("bartizan_memory_bytes", "Memory held for connections, as far as it is accounted.").sample(&[], memory);
+        text.gauge("bartizan_memory_bytes", "Memory held for connections, as far as it is accounted.")
+            .sample(&[], memory);
         let most = settings.max_total_memory_bytes.map_or_else(|| "+Inf".to_owned(), |most| most.to_string());
         text.gauge("bartizan_memory_limit_bytes", "max_total_memory_bytes; +Inf is off.").sample(&[], most);
         text.gauge("bartizan_open_descriptors", "Descriptors in use by the process.").sample(&[], open);
         text.gauge("bartizan_max_descriptors", "Descriptors that the process may use.").sample(&[], limit);
         let levels = [
-            level(self.shared.registry.len() as u64, settings.max_connections.unwrap_or_else(|| usize::MAX) as u64),
+            level(
+                self.shared.registry.len() as u64,
+                settings.max_connections.unwrap_or_else(|| usize::MAX) as u64,
+            ),
             level(memory, settings.max_total_memory_bytes.unwrap_or(u64::MAX)),
             level(open, limit),
         ];
-        text.gauge("bartizan_overload_level", "0 below 80 % of the caps on connections, memory, descriptors; 2 from 90 %.")
-            .sample(&[], levels.into_iter().max().unwrap_or(0));
+        text.gauge(
+            "bartizan_overload_level",
+            "0 below 80 % of the caps on connections, memory, descriptors; 2 from 90 %.",
+        )
+        .sample(&[], levels.into_iter().max().unwrap_or(0));
         text.gauge("bartizan_draining", "1 once the server was told to stop.")
             .sample(&[], u8::from(self.shared.is_draining()));
-        let mut expiry = text.gauge("bartizan_certificate_expiry_seconds", "When a certificate ends, in Unix time.");
+        let mut expiry =
+            text.gauge("bartizan_certificate_expiry_seconds", "When a certificate ends, in Unix time.");
         for (listener, (_, label)) in self.shared.listeners.iter().zip(self.listeners()) {
             for end in listener.tls().iter().flat_map(|tls| tls.certificates()) {
                 expiry.sample(&[("listener", label), ("server_name", &end.server_name)], end.not_after);
             }
         }
         let lost = self.shared.dispatch.queues().iter().map(|queue| queue.lost()).sum::<u64>();
-        text.counter("bartizan_log_records_lost", "Observation records that a full queue lost, log records among them.")
-            .sample(&[], lost);
+        text.counter(
+            "bartizan_log_records_lost",
+            "Observation records that a full queue lost, log records among them.",
+        )
+        .sample(&[], lost);
     }
 
     fn listeners(&self) -> impl Iterator<Item = (usize, &str)> {
@@ -248,14 +277,25 @@ impl Page<'_> {
     fn per_protocol(&self, mut family: Family<'_>, cell: Cell) {
         for (listener, label) in self.listeners() {
             for (protocol, name) in protocols() {
-                if protocol != 0 || self.sum.histogram(listener, cell, protocol).0.iter().any(|count| *count > 0) {
-                    self.histogram(&mut family, &[("listener", label), ("protocol", name)], (listener, cell, protocol));
+                if protocol != 0
+                    || self.sum.histogram(listener, cell, protocol).0.iter().any(|count| *count > 0)
+                {
+                    self.histogram(
+                        &mut family,
+                        &[("listener", label), ("protocol", name)],
+                        (listener, cell, protocol),
+                    );
                 }
             }
         }
     }
 
-    fn histogram(&self, family: &mut Family<'_>, labels: &[(&str, &str)], (listener, cell, protocol): (usize, Cell, usize)) {
+    fn histogram(
+        &self,
+        family: &mut Family<'_>,
+        labels: &[(&str, &str)],
+        (listener, cell, protocol): (usize, Cell, usize),
+    ) {
         let (counts, micros) = self.sum.histogram(listener, cell, protocol);
         let mut total = 0;
         let cumulated = counts.map(|count| {

@@ -158,7 +158,9 @@ async fn send<B: http_body::Body>(request: &Request, answer: http::Response<B>) 
     .await;
     let mut next = match first {
         Some(frame) => match frame.transpose().map_err(|_| Unsent)? {
-            Some(frame) if frame.data_ref().map(|data| data.remaining() as u64) == length && body.is_end_stream() => {
+            Some(frame)
+                if frame.data_ref().map(|data| data.remaining() as u64) == length && body.is_end_stream() =>
+            {
                 let content = frame.into_data().map_or_else(|_| Bytes::new(), whole);
                 return Ok(request.respond(status, fields(), Body::Owned(content))?);
             }
@@ -202,7 +204,11 @@ impl From<RequestError> for Unsent {
 /// The content length to announce. An answer to HEAD has no body to measure: there the service's own field counts.
 fn announced(head: &Head, fields: &HeaderMap, body: &impl http_body::Body) -> Option<u64> {
     let field = || fields.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
-    if head.is_head() { field().or(body.size_hint().exact()) } else { body.size_hint().exact().or_else(field) }
+    if head.is_head() {
+        field().or(body.size_hint().exact())
+    } else {
+        body.size_hint().exact().or_else(field)
+    }
 }
 
 fn whole(mut data: impl Buf) -> Bytes {
@@ -218,7 +224,10 @@ fn message(request: &Arc<Request>) -> Option<http::Request<Incoming>> {
         Version::Http10 => (Uri::try_from(head.target()).ok()?, http::Version::HTTP_10),
         Version::Http11 => (Uri::try_from(head.target()).ok()?, http::Version::HTTP_11),
         Version::Http2 => {
-            let uri = Uri::builder().scheme(head.scheme()).authority(head.authority()).path_and_query(head.target());
+            let uri = Uri::builder()
+                .scheme(head.scheme())
+                .authority(head.authority())
+                .path_and_query(head.target());
             (uri.build().ok()?, http::Version::HTTP_2)
         }
     };

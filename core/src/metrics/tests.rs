@@ -82,7 +82,11 @@ fn every_family_reason_and_phase_stands_there_from_the_start() {
                 let labels = [("listener", listener), ("protocol", protocol), ("reason", reason.name())];
                 assert_eq!(page.value("bartizan_limits_total", &labels), Some(0.0), "{reason} {protocol}");
                 let expected = (protocol != "none").then_some(0.0);
-                assert_eq!(page.value("bartizan_requests_ended_total", &labels), expected, "{reason} {protocol}");
+                assert_eq!(
+                    page.value("bartizan_requests_ended_total", &labels),
+                    expected,
+                    "{reason} {protocol}"
+                );
             }
         }
         for phase in Phase::ALL {
@@ -95,7 +99,8 @@ fn every_family_reason_and_phase_stands_there_from_the_start() {
             assert_eq!(page.value("bartizan_accept_errors_total", &labels), Some(0.0));
         }
     }
-    let resumed = [("listener", "1"), ("version", "TLSv1.3"), ("group", "X25519MLKEM768"), ("resumed", "true")];
+    let resumed =
+        [("listener", "1"), ("version", "TLSv1.3"), ("group", "X25519MLKEM768"), ("resumed", "true")];
     assert_eq!(page.value("bartizan_handshakes_total", &resumed), Some(0.0));
     for name in ["", "*.example"] {
         let labels = [("listener", "1"), ("server_name", name)];

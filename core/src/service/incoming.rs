@@ -30,11 +30,8 @@ enum Stage {
 impl Incoming {
     pub(super) fn new(request: Arc<Request>) -> Self {
         let head = request.exchange().head();
-        let (left, stage) = if head.has_content() {
-            (head.content_length(), Stage::Content)
-        } else {
-            (Some(0), Stage::Over)
-        };
+        let (left, stage) =
+            if head.has_content() { (head.content_length(), Stage::Content) } else { (Some(0), Stage::Over) };
         Self { request, left, stage }
     }
 

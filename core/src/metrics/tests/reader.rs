@@ -30,7 +30,9 @@ impl Page {
     }
 
     fn metadata(&mut self, line: &str) {
-        let [keyword, name, rest] = line.splitn(3, ' ').collect::<Vec<_>>()[..] else { panic!("metadata: {line}") };
+        let [keyword, name, rest] = line.splitn(3, ' ').collect::<Vec<_>>()[..] else {
+            panic!("metadata: {line}")
+        };
         if keyword == "TYPE" {
             assert!(name.starts_with(|c: char| c.is_ascii_alphabetic()), "{name}");
             assert!(name.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'_'), "{name}");
