@@ -1,0 +1,184 @@
+# Everything that a person or CI runs. Each target does its own set-up; all that it makes lies under target/. Cargo decides what
+# is stale, so most targets are phony. In one run of make each target is made once, in the order asked for.
+
+PYTHON ?= python3
+ADDRESS ?= 127.0.0.1:8443
+CARGO_DENY := 0.20.2
+
+export CARGO_TARGET_DIR := $(CURDIR)/target
+DENY := target/tools/cargo-deny-$(CARGO_DENY)/bin/cargo-deny
+VENV := target/venv/bin
+WARNINGS := -Wall -Wextra -pedantic -Werror
+PROBE := examples/c/probe.c $(wildcard examples/c/probe/*.c)
+
+# Cheap before dear, so that a slip in a format shows before anything long is built.
+STEPS := formatting languages lints docs library unit licences c-tests demo-test python-tests blackbox budgets
+
+.NOTPARALLEL:
+.PHONY: help demo hello check test probes c-probe rust-probe python-probe bench library probe-library wheel clean build-tools \
+	test-tools $(STEPS)
+
+help:
+	@echo 'make demo      build the C library and a C program on it, serve https://$(ADDRESS) until Ctrl-C'
+	@echo 'make test      everything that CI runs, with all its set-up'
+	@echo 'make check     the quick part of it: formatting, lints, tests of the core'
+	@echo 'make probes    target/probes/{c,rust,python}/probe: one small server in three languages'
+	@echo 'make bench     CPU and rate beside a bare hyper server on this machine; writes nothing'
+	@echo 'make library   target/lib: the shared and the static library; their headers are in include/'
+	@echo 'make clean     remove target/'
+	@echo 'Steps of make test, each a target too: $(STEPS)'
+
+# ---- for people ----
+
+demo: hello
+	@exec target/demo/hello $(ADDRESS)
+
+check: formatting lints
+	cargo test --locked -p bartizan
+
+test:
+	@$(MAKE) --no-print-directory $(STEPS)
+	@echo '$(words $(STEPS)) passed, 0 failed'
+
+bench: probes
+	cargo build --locked --release -p bartizan-bench
+	target/release/compare
+
+clean:
+	rm -rf target
+
+# ---- what is shipped ----
+
+# $(call link_library,DIRECTORY,CARGO OPTIONS). Cargo makes the static library; the shared one is linked from it, with its
+# version node.
+define link_library
+	cargo rustc --locked --release -p bartizan-ffi --lib --crate-type staticlib $(2)
+	mkdir -p $(1)
+	cp target/release/libbartizan.a $(1)/
+	sh ffi/link.sh $(1)/libbartizan.a $(1)/libbartizan.so.0
+	ln -sf libbartizan.so.0 $(1)/libbartizan.so
+endef
+
+# $(call compile,PROGRAM,SOURCES,LIBRARY DIRECTORY): the library is found from where the program lies.
+define compile
+	mkdir -p $(dir $(1))
+	$(CC) -std=c99 $(WARNINGS) -O2 -Iinclude $(2) -o $(1) -L$(dir $(1))$(3) -lbartizan -lpthread -Wl,-rpath,'$$ORIGIN/$(3)'
+endef
+
+library: build-tools
+	@echo '== $@'
+	$(call link_library,target/lib)
+
+hello: library
+	$(call compile,target/demo/hello,examples/c/hello.c,../lib)
+
+# In a virtual environment from which everything older is gone.
+wheel: build-tools
+	$(PYTHON) -m venv --clear target/venv
+	MATURIN_PEP517_ARGS='--locked $(PANIC)' $(VENV)/pip install ./python
+
+# ---- the probes ----
+
+# They panic on request; the shipped library cannot.
+PANIC := --features test-panic
+
+probes: c-probe rust-probe python-probe
+
+probe-library: build-tools
+	$(call link_library,target/probes/lib,$(PANIC))
+
+c-probe: probe-library
+	$(call compile,target/probes/c/probe,$(PROBE),../lib)
+
+rust-probe: build-tools
+	cargo build --locked --release -p bartizan-examples --bin probe $(PANIC)
+	mkdir -p target/probes/rust
+	cp target/release/probe target/probes/rust/probe
+
+python-probe: wheel
+	mkdir -p target/probes/python
+	printf '%s\n' '#!/bin/sh' 'root=$$(cd "$$(dirname "$$0")/../../.." && pwd)' \
+		'exec "$$root/$(VENV)/python" "$$root/examples/python/probe.py" "$$@"' >target/probes/python/probe
+	chmod +x target/probes/python/probe
+
+# ---- the steps of make test ----
+
+formatting:
+	@echo '== $@'
+	cargo fmt --all --check
+
+# Header and programs, in every language that may include them.
+languages: test-tools
+	@echo '== $@'
+	set -e; for cc in gcc clang; do for std in c99 c11 c17 c2x; do \
+		$$cc -std=$$std $(WARNINGS) -Wno-address -Iinclude -fsyntax-only examples/c/hello.c $(PROBE) tests/c/*.c; \
+	done; done
+	set -e; for cxx in g++ clang++; do for std in c++11 c++17 c++20; do \
+		$$cxx -x c++ -std=$$std $(WARNINGS) -Wno-address -Iinclude -fsyntax-only tests/c/surface.c; \
+	done; done
+
+lints:
+	@echo '== $@'
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+docs:
+	@echo '== $@'
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
+
+unit: library
+	@echo '== $@'
+	cargo test --locked --workspace
+
+licences: $(DENY)
+	@echo '== $@'
+	$(DENY) --workspace --locked check bans licenses sources
+
+c-tests: library test-tools
+	@echo '== $@'
+	sh tests/c/run include target/lib plain asan valgrind
+
+demo-test: hello test-tools
+	@echo '== $@'
+	sh tests/demo.sh
+
+python-tests: wheel
+	@echo '== $@'
+	$(VENV)/pip install 'bartizan[test]'
+	cd python && ../$(VENV)/python -m pytest tests
+
+blackbox: probes test-tools
+	@echo '== $@'
+	$(VENV)/pip install 'bartizan[test]'
+	$(VENV)/python -m pytest tests/blackbox
+
+budgets: probes test-tools
+	@echo '== $@'
+	cargo build --locked --release -p bartizan-bench --bin budgets
+	target/release/budgets
+
+# ---- tools ----
+
+# Unoptimised: it builds in half the time and runs for two seconds.
+$(DENY):
+	CARGO_TARGET_DIR=target/tools/build cargo install --locked --debug --no-default-features --version $(CARGO_DENY) \
+		--root target/tools/cargo-deny-$(CARGO_DENY) cargo-deny
+	rm -rf target/tools/build
+
+# $(call install,PROGRAM:PACKAGE...) installs the Debian packages of the programs that are missing.
+define install
+	@missing=; for pair in $(1); do \
+		command -v "$${pair%%:*}" >/dev/null || missing="$$missing $${pair##*:}"; \
+	done; \
+	$(PYTHON) -c 'import ensurepip' 2>/dev/null || missing="$$missing python3-venv"; \
+	test -z "$$missing" && exit 0; \
+	test "$$(id -u)" = 0 || { echo "missing here: sudo apt-get install$$missing" >&2; exit 1; }; \
+	apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $$missing
+endef
+
+build-tools:
+	@command -v cargo >/dev/null || { echo 'missing here: Rust, from https://rustup.rs' >&2; exit 1; }
+	$(call install,cc:gcc ld:binutils $(PYTHON):python3)
+
+test-tools:
+	$(call install,gcc:gcc g++:g++ clang:clang clang++:clang curl:curl openssl:openssl valgrind:valgrind strace:strace \
+		nghttp:nghttp2-client nm:binutils setsid:util-linux)
