@@ -114,10 +114,16 @@ impl Serving {
                 return self.complete(http1);
             }
             Taken::Failed(failure) => {
+                let content = state.content.end;
                 drop(state);
-                let (status, reason) = match failure {
-                    Failure::Refused => (503, Reason::HandlerCapacity),
-                    Failure::Failed | Failure::Unanswered => (500, Reason::HandlerFailed),
+                let (status, reason) = match (failure, content) {
+                    // A program that gave up because its read failed: the peer hears of the cause.
+                    (_, Some(ContentEnd::Failed(Reason::BodySize))) => {
+                        return self.strike(http1, 413, Reason::BodySize, now);
+                    }
+                    (Failure::Refused, _) => (503, Reason::HandlerCapacity),
+                    (_, Some(ContentEnd::Failed(reason))) => (400, reason),
+                    (Failure::Failed | Failure::Unanswered, _) => (500, Reason::HandlerFailed),
                 };
                 return self.answer(http1, status, reason, now);
             }
@@ -258,7 +264,7 @@ impl Serving {
         }
         let carried = http1.connection.meter.sent.get();
         if carried > self.taken {
-            let limits = state.limits.answer;
+            let limits = self.live.exchange.limits(&state).answer;
             let octets = carried - self.taken;
             self.taken = carried;
             state.answer_clock.progress(now, octets, &limits);
@@ -409,7 +415,7 @@ impl Serving {
                 match decoder.decode(&mut rest).map_err(|refusal| Fault::Refused(400, refusal.reason))? {
                     Decoded::Content(octets) => {
                         let received = state.content.received + octets.len() as u64;
-                        if state.limits.max_body_bytes.is_some_and(|cap| received > cap) {
+                        if exchange.limits(state).max_body_bytes.is_some_and(|cap| received > cap) {
                             return Err(Fault::Refused(413, Reason::BodySize));
                         }
                         let octets = Bytes::copy_from_slice(octets);
@@ -448,10 +454,11 @@ impl Serving {
         turn(&mut state.answer_clock, sending, now);
         turn(&mut state.content_clock, receiving, now);
         turn(&mut state.handler_clock, !receiving && self.framing.is_none(), now);
+        let limits = exchange.limits(state);
         let dues = [
-            state.answer_clock.due(&state.limits.answer).map(|(due, strike)| (due, 0, write_reason(strike))),
-            state.content_clock.due(&state.limits.content).map(|(due, strike)| (due, 408, body_reason(strike))),
-            state.handler_clock.due(&state.limits.handler).map(|(due, _)| (due, 504, Reason::HandlerTimeout)),
+            state.answer_clock.due(&limits.answer).map(|(due, strike)| (due, 0, write_reason(strike))),
+            state.content_clock.due(&limits.content).map(|(due, strike)| (due, 408, body_reason(strike))),
+            state.handler_clock.due(&limits.handler).map(|(due, _)| (due, 504, Reason::HandlerTimeout)),
         ];
         let due = dues.into_iter().flatten().min_by_key(|(due, ..)| *due);
         drop(guard);
