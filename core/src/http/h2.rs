@@ -129,7 +129,9 @@ impl Shadows {
     }
 
     fn forget(&mut self) {
-        self.0 = VecDeque::new();
+        if self.0.capacity() > 0 {
+            self.0 = VecDeque::new();
+        }
     }
 }
 
@@ -394,6 +396,5 @@ impl<'h, T: Transport> Driver<'h, T> {
         self.touched.shrink_to(KEPT);
         self.unfinished = Vec::new();
         self.undigested = Vec::new();
-        self.side.shadows.forget();
     }
 }

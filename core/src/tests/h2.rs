@@ -7,6 +7,8 @@ mod clocks;
 mod content;
 mod ends;
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use h2::client::SendRequest;
 use tokio::task::JoinHandle;
@@ -103,26 +105,19 @@ impl Frame {
 /// A peer that speaks in frames.
 pub(super) struct Raw {
     pub(super) peer: Peer,
-    decoder: Statuses,
+    /// Frames of streams that nobody has asked for yet.
+    stash: VecDeque<Frame>,
 }
 
-/// The status of each answer: it stands first in the block, and h2 indexes it.
-struct Statuses;
-
-impl Statuses {
-    fn status(block: &[u8]) -> u16 {
-        match block[0] {
-            0x88 => 200,
-            0x89 => 204,
-            0x8b => 304,
-            0x8c => 400,
-            0x8d => 404,
-            0x8e => 500,
-            // A literal with the name of index 8, indexed or not; the value may be of Huffman's code.
-            0x48 | 0x08 | 0x18 => digits(&block[2..2 + usize::from(block[1] & 0x7f)], block[1] & 0x80 != 0),
-            // Remembered from an answer before.
-            _ => 0,
-        }
+/// The status of an answer: it stands first in the block. 0: h2 refers to an answer before.
+fn status(block: &[u8]) -> u16 {
+    match block[0] {
+        0x88 => 200,
+        0x89 => 204,
+        0x8e => 500,
+        // A literal with the name of index 8, in Huffman's code or not.
+        0x48 => digits(&block[2..2 + usize::from(block[1] & 0x7f)], block[1] & 0x80 != 0),
+        _ => 0,
     }
 }
 
@@ -156,12 +151,13 @@ impl Raw {
 
     /// The same, without acknowledging the server's SETTINGS.
     pub(super) async fn begin(host: &Host, settings: &[(u16, u32)]) -> Self {
-        let mut raw = Self { peer: host.connect().await, decoder: Statuses };
+        let mut raw = Self { peer: host.connect().await, stash: VecDeque::new() };
         let payload: Vec<u8> = settings
             .iter()
             .flat_map(|(key, value)| key.to_be_bytes().into_iter().chain(value.to_be_bytes()))
             .collect();
-        raw.send([b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(SETTINGS, 0, 0, &payload)].concat()).await;
+        raw.send([b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(SETTINGS, 0, 0, &payload)].concat())
+            .await;
         assert_eq!(raw.next().await.kind, SETTINGS);
         // The connection window, then the acknowledgement of ours.
         loop {
@@ -208,12 +204,25 @@ impl Raw {
         }
     }
 
-    /// The status of the answer that comes next, on this stream, and whether all of the answer is its head.
+    /// The next frame of this stream; those of others are kept.
+    async fn next_on(&mut self, stream: u32) -> Frame {
+        if let Some(at) = self.stash.iter().position(|frame| frame.stream == stream) {
+            return self.stash.remove(at).unwrap();
+        }
+        loop {
+            let next = self.next_of_note().await;
+            if next.stream == stream {
+                return next;
+            }
+            self.stash.push_back(next);
+        }
+    }
+
+    /// The status of this stream's answer, and whether all of the answer is its head.
     pub(super) async fn head(&mut self, stream: u32) -> (u16, bool) {
-        let head = self.next_of_note().await;
-        assert_eq!((head.kind, head.stream), (HEADERS, stream), "{head:?}");
-        let _ = &self.decoder;
-        (Statuses::status(&head.payload), head.ends_stream())
+        let head = self.next_on(stream).await;
+        assert_eq!(head.kind, HEADERS, "{head:?}");
+        (status(&head.payload), head.ends_stream())
     }
 
     /// A whole answer: its status and content.
@@ -221,24 +230,24 @@ impl Raw {
         let (status, mut end) = self.head(stream).await;
         let mut content = Vec::new();
         while !end {
-            let next = self.next_of_note().await;
-            assert_eq!((next.kind, next.stream), (DATA, stream), "{next:?}");
+            let next = self.next_on(stream).await;
+            assert_eq!(next.kind, DATA, "{next:?}");
             end = next.ends_stream();
             content.extend(next.payload);
         }
         (status, content)
     }
 
-    /// RST_STREAM comes next.
+    /// RST_STREAM comes next on this stream.
     pub(super) async fn reset(&mut self, stream: u32) -> u32 {
-        let next = self.next_of_note().await;
-        assert_eq!((next.kind, next.stream), (RESET, stream), "{next:?}");
+        let next = self.next_on(stream).await;
+        assert_eq!(next.kind, RESET, "{next:?}");
         next.code()
     }
 
     /// GOAWAY comes next: its last stream and code.
     pub(super) async fn goaway(&mut self) -> (u32, u32) {
-        let next = self.next_of_note().await;
+        let next = self.next_on(0).await;
         assert_eq!(next.kind, GOAWAY, "{next:?}");
         (u32::from_be_bytes(next.payload[..4].try_into().unwrap()), next.code())
     }

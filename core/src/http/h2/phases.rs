@@ -98,6 +98,10 @@ impl<T: Transport> Driver<'_, T> {
         if let over @ Some(_) = self.obey(connection) {
             return over;
         }
+        if self.phases.closing.is_some() {
+            return None;
+        }
+        self.place(busy, connection);
         if let over @ Some(_) = self.note_half_close(busy, connection) {
             return over;
         }
@@ -114,12 +118,13 @@ impl<T: Transport> Driver<'_, T> {
         {
             self.retire(reason, connection);
         }
-        if now >= self.streams_due
-            && let over @ Some(_) = self.expire_streams(connection)
-        {
-            return over;
+        if now >= self.streams_due {
+            let over = self.expire_streams(connection);
+            self.place(true, connection);
+            if over.is_some() {
+                return over;
+            }
         }
-        self.place(connection);
         self.strike(connection)
     }
 
@@ -210,7 +215,7 @@ impl<T: Transport> Driver<'_, T> {
     }
 
     /// The connection's own phase.
-    fn place(&mut self, connection: &mut Connection) {
+    fn place(&mut self, busy: bool, connection: &mut Connection) {
         let begun = self.side.watch.header_blocks_begun();
         let phase = match self.phases.opened {
             None => Phase::Opening,
@@ -218,9 +223,14 @@ impl<T: Transport> Driver<'_, T> {
             Some(_) if begun == 0 || self.phases.block.is_some() => Phase::Header,
             Some(_) => Phase::Idle,
         };
-        if phase == Phase::Idle && connection.phase() != Phase::Idle {
-            self.phases.idle = self.side.now;
-            self.slim();
+        if phase == Phase::Idle {
+            if connection.phase() != Phase::Idle {
+                self.phases.idle = self.side.now;
+                self.slim();
+            } else if !busy && !self.side.blocked {
+                // Whatever was on its way out is out.
+                self.side.shadows.forget();
+            }
         }
         connection.enter(phase, self.side.now);
     }
@@ -329,7 +339,12 @@ impl<T: Transport> Driver<'_, T> {
             });
         };
         if let Some(error) = error.get_io() {
-            return reason_of_io(error);
+            // A peer that has said goodbye does not wait for ours.
+            return match (self.side.watch.goaway_received(), self.line.ended()) {
+                (Some(h2::Reason::NO_ERROR), _) if self.streams.is_empty() => Reason::Complete,
+                (_, Some(_)) if self.streams.is_empty() => Reason::PeerClosed,
+                _ => reason_of_io(error),
+            };
         }
         if error.is_remote() {
             return Reason::PeerClosed;

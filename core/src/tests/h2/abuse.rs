@@ -1,7 +1,8 @@
 //! Caps at N and N + 1, and floods: what the peer sees, and that the connection pays for it alone.
 
 use super::{
-    CANCEL, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, GOAWAY, HEADERS, PING, REFUSED_STREAM, RESET, Raw, block, frame,
+    CANCEL, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, GOAWAY, HEADERS, PING, REFUSED_STREAM, RESET, Raw,
+    block, frame,
 };
 use crate::phase::Phase;
 use crate::reason::Reason;
@@ -17,7 +18,8 @@ fn a_header_list_of_exactly_the_cap_passes() {
         let mut raw = Raw::open(host).await;
         for (stream, size, status) in [(1, 1000, 200), (3, 1001, 431), (5, 1990, 431)] {
             let value = "x".repeat(size - EMPTY_LIST - 33);
-            raw.send(frame(HEADERS, END_STREAM | END_HEADERS, stream, &block("GET", "/", &[("a", &value)]))).await;
+            raw.send(frame(HEADERS, END_STREAM | END_HEADERS, stream, &block("GET", "/", &[("a", &value)])))
+                .await;
             let (seen, end) = raw.head(stream).await;
             if stream < 5 {
                 assert_eq!(seen, status, "{size}");
@@ -101,12 +103,15 @@ fn a_ping_flood_ends_in_enhance_your_calm() {
     Setup::hello().run(async |host| {
         let mut raw = Raw::open(host).await;
         raw.send(frame(PING, 0, 0, &[0; 8]).repeat(200)).await;
-        let (mut warned, code) = (false, loop {
-            let next = raw.next_of_note().await;
-            if next.kind == GOAWAY && next.code() != 0 {
-                break next.code();
-            }
-        });
+        let (mut warned, code) = (
+            false,
+            loop {
+                let next = raw.next_of_note().await;
+                if next.kind == GOAWAY && next.code() != 0 {
+                    break next.code();
+                }
+            },
+        );
         warned |= code == ENHANCE_YOUR_CALM;
         assert!(warned);
         host.closed(&raw.peer, Phase::Flush, Reason::H2Glitches).await;
