@@ -5,12 +5,20 @@
 //! counter and the record of that limit; and at the end of every test the books balance.
 
 mod body;
+mod drain;
+mod expect;
+mod flush;
+mod half_close;
 mod h2;
 mod handler;
 mod handshake;
 mod header;
 mod hello;
 mod idle;
+mod linger;
 mod peer;
 mod pipe;
+mod pipelining;
+mod response;
+mod stall;
 mod support;

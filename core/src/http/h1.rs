@@ -176,10 +176,15 @@ impl<'c, T: Transport> Http1<'c, T> {
 
     /// The server, or a newcomer, wants this connection gone at once.
     fn cut(&mut self, reason: Reason) -> Verdict {
+        let done = match self.state {
+            State::Await => self.output.is_empty() && self.input.is_empty(),
+            // The answer is out: a reset could still destroy it.
+            State::Linger { .. } => true,
+            _ => false,
+        };
         self.end_all(reason);
-        let end = if matches!(reason, Reason::Drain | Reason::ProgramStop) { End::Reset } else { End::Close };
-        let idle = matches!(self.state, State::Await) && self.output.is_empty();
-        Verdict::Close(if idle { End::Close } else { end }, reason)
+        let reset = !done && matches!(reason, Reason::Drain | Reason::ProgramStop);
+        Verdict::Close(if reset { End::Reset } else { End::Close }, reason)
     }
 
     /// Ends every exchange that is still under way.
@@ -229,6 +234,8 @@ impl<'c, T: Transport> Http1<'c, T> {
             }
         }
         match self.send(cx) {
+            // Nothing was read while the answer was being taken: what is awaited now counts from here.
+            Ok(true) if self.connection.phase() == Phase::Flush => self.since = now,
             Ok(true) => {}
             Ok(false) => return self.wait_flush(cx, now),
             Err(reason) => return over(End::Reset, reason),
@@ -400,12 +407,12 @@ impl<'c, T: Transport> Http1<'c, T> {
         let limits = Limits::of(&self.connection.settings).content;
         gather.clock.run(now);
         match self.input.poll_fill(cx, &self.connection.reactor.buffers, Pin::new(&mut self.wire)) {
-            Poll::Ready(Ok(0)) => over(End::Close, Reason::PeerClosed),
+            Poll::Ready(Ok(0)) => self.cut_short(Reason::PeerClosed),
             Poll::Ready(Ok(octets)) => {
                 gather.clock.progress(now, octets as u64, &limits);
                 Step::Again
             }
-            Poll::Ready(Err(error)) => over(End::Close, reason_of_io(&error)),
+            Poll::Ready(Err(error)) => self.cut_short(reason_of_io(&error)),
             Poll::Pending => {
                 gather.books.enter(Phase::Body, now);
                 let due = gather.clock.due(&limits);
@@ -427,6 +434,15 @@ impl<'c, T: Transport> Http1<'c, T> {
                 Step::Wait
             }
         }
+    }
+
+    /// The peer went in the middle of content that was gathered; earlier answers of a burst still leave.
+    fn cut_short(&mut self, reason: Reason) -> Step {
+        let finish = State::Finish { reason, linger: false };
+        if let State::Gather(gather) = std::mem::replace(&mut self.state, finish) {
+            gather.books.close(self.connection, Some(&gather.head), self.input.len() as u64, reason);
+        }
+        Step::Again
     }
 
     fn dispatch(&mut self, head: Head, books: Books, buffered: Option<Bytes>, now: Moment) -> Step {
@@ -465,7 +481,8 @@ impl<'c, T: Transport> Http1<'c, T> {
                     self.since = now;
                 } else {
                     let reason = if reason == Reason::Complete { self.why_not_persist(now) } else { reason };
-                    self.state = State::Finish { reason, linger };
+                    // What was pipelined behind is content that nobody wants, too.
+                    self.state = State::Finish { reason, linger: linger || !self.input.is_empty() };
                 }
                 Step::Again
             }
@@ -573,7 +590,9 @@ impl<'c, T: Transport> Http1<'c, T> {
 
     /// Whether the connection may carry another request behind the one that is answered now.
     fn may_persist(&self) -> bool {
-        !self.draining && self.eof.is_none() && self.connection.retires(self.connection.latest()).is_none()
+        // Behind the peer's end only what has come already can be answered.
+        let more = self.eof.is_none() || !self.input.is_empty();
+        more && !self.draining && self.connection.retires(self.connection.latest()).is_none()
     }
 
     /// Why a connection ends behind a complete answer.

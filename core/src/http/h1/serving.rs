@@ -137,13 +137,12 @@ impl Serving {
                 return self.strike(http1, status, reason, now);
             }
             Err(Fault::Peer(reason)) => {
-                let complete = matches!(self.owed, Owed::Nothing);
-                let reason = if complete { super::at_rest(reason) } else { reason };
-                exchange.end_content(&mut state, ContentEnd::Failed(reason));
                 if reason == Reason::PeerReset || reason == Reason::Io {
                     drop(state);
                     return Next::Cut(End::Reset, reason);
                 }
+                let reason = if self.rest_is_here(http1) { super::at_rest(reason) } else { reason };
+                http1.eof = Some(reason);
                 // Half-closed: the program is told, and what it still answers is still sent.
                 raised = self.live.raise(&mut state, reason);
                 progressed = true;
@@ -366,20 +365,20 @@ impl Serving {
                 progressed = true;
             }
         }
-        if http1.eof.is_some() || http1.input.len() >= LOOKAHEAD {
+        if let Some(reason) = http1.eof {
+            // What came in front of the end may be all of it; what is still owed behind it is not coming.
+            if http1.input.is_empty() && !matches!(self.owed, Owed::Nothing) {
+                self.live.exchange.end_content(state, ContentEnd::Failed(reason));
+            }
+            return Ok(progressed);
+        }
+        if http1.input.len() >= LOOKAHEAD {
             return Ok(progressed);
         }
         match http1.input.poll_fill(cx, &http1.connection.reactor.buffers, Pin::new(&mut http1.wire)) {
-            Poll::Ready(Ok(0)) => {
-                http1.eof = Some(Reason::PeerClosed);
-                Err(Fault::Peer(Reason::PeerClosed))
-            }
+            Poll::Ready(Ok(0)) => Err(Fault::Peer(Reason::PeerClosed)),
             Poll::Ready(Ok(_)) => Ok(true),
-            Poll::Ready(Err(error)) => {
-                let reason = reason_of_io(&error);
-                http1.eof = Some(super::at_rest(reason));
-                Err(Fault::Peer(reason))
-            }
+            Poll::Ready(Err(error)) => Err(Fault::Peer(reason_of_io(&error))),
             Poll::Pending => Ok(progressed),
         }
     }
