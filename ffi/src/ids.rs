@@ -54,6 +54,14 @@ struct State {
     held: Option<Arc<Held>>,
 }
 
+impl State {
+    /// The id of the next request in this slot, whose number is `number`.
+    fn next_id(&mut self, number: u32) -> RequestId {
+        self.generation = (self.generation + 1) & GENERATION_MASK;
+        TAG | u64::from(self.generation) << SLOT_BITS | u64::from(number)
+    }
+}
+
 struct Chunk {
     home: Home,
     shard: usize,
@@ -189,9 +197,10 @@ pub(crate) fn admit(request: Request, queue: Option<Arc<Queue>>, pinned: bool) -
         return None;
     };
     let mut state = lock(&slot.state);
+    let id = state.next_id(number);
+    state.references = 1;
+    state.pinned = pinned;
     // Whatever shared the last request's storage has taken it away: see `vacate`.
-    let generation = (state.generation + 1) & GENERATION_MASK;
-    let id = TAG | u64::from(generation) << SLOT_BITS | u64::from(number);
     let held = Arc::get_mut(state.held.get_or_insert_default())?;
     let exchange = held.fill(id, request, queue);
     exchange.watch(id, cancel);
@@ -200,11 +209,7 @@ pub(crate) fn admit(request: Request, queue: Option<Arc<Queue>>, pinned: bool) -
     if let Some(reason) = exchange.cancelled() {
         cancel(id, reason);
     }
-    let view = &raw const *held.view();
-    state.generation = generation;
-    state.references = 1;
-    state.pinned = pinned;
-    Some(Admitted { number, id, view })
+    Some(Admitted { number, id, view: held.view() })
 }
 
 impl Admitted {
