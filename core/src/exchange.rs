@@ -5,9 +5,10 @@
 //! the reactor's clocks or on their own time-out.
 
 use std::any::Any;
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -64,8 +65,7 @@ pub struct Exchange {
 pub(crate) struct State {
     pub(crate) content: Content,
     pub(crate) answer: Answer,
-    pub(crate) limits: Limits,
-    /// The settings behind `limits`, once a handler has moved one.
+    /// The settings of this request, once a handler has moved one.
     pub(crate) overridden: Option<Box<Settings>>,
     pub(crate) handler_clock: PhaseClock,
     pub(crate) content_clock: PhaseClock,
@@ -211,8 +211,7 @@ impl Exchange {
         link: Arc<Link>,
         place: (u32, u32),
         buffered: Option<Bytes>,
-        limits: Limits,
-    ) -> Arc<Self> {
+    ) -> Self {
         let mut content = Content { announced: head.content_length(), ..Content::default() };
         if let Some(body) = &buffered {
             content.received = body.len() as u64;
@@ -222,7 +221,7 @@ impl Exchange {
                 content.chunks.push_back(body.clone());
             }
         }
-        Arc::new(Self {
+        Self {
             head,
             connection,
             link,
@@ -238,7 +237,6 @@ impl Exchange {
             state: Mutex::new(State {
                 content,
                 answer: Answer::default(),
-                limits,
                 overridden: None,
                 handler_clock: PhaseClock::default(),
                 content_clock: PhaseClock::default(),
@@ -255,7 +253,12 @@ impl Exchange {
                 sleepers: 0,
             }),
             changed: Condvar::new(),
-        })
+        }
+    }
+
+    /// The limits of this request now: worked out when somebody waits, which most exchanges never do.
+    pub(crate) fn limits(&self, state: &State) -> Limits {
+        Limits::of(state.overridden.as_deref().unwrap_or(&self.connection.settings))
     }
 
     /// The request's head.
@@ -354,9 +357,9 @@ impl Exchange {
     ) -> MutexGuard<'a, State> {
         state.sleepers += 1;
         let mut state = match timeout {
-            None => self.changed.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner),
+            None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
             Some(timeout) => {
-                self.changed.wait_timeout(state, timeout).unwrap_or_else(std::sync::PoisonError::into_inner).0
+                self.changed.wait_timeout(state, timeout).unwrap_or_else(PoisonError::into_inner).0
             }
         };
         state.sleepers -= 1;
@@ -387,7 +390,7 @@ impl Exchange {
     /// Content octets arrived.
     pub(crate) fn push_content(&self, state: &mut State, now: Moment, octets: Bytes) {
         let length = octets.len();
-        let limits = state.limits.content;
+        let limits = self.limits(state).content;
         state.content_clock.progress(now, length as u64, &limits);
         if length == 0 {
             return;
@@ -502,10 +505,42 @@ impl Exchange {
     }
 }
 
+/// Exchanges that nobody holds any more, kept for their memory: with a burst of streams under way, an allocation of this size
+/// misses the allocator's fast path each time.
+#[derive(Default)]
+pub(crate) struct Spares(RefCell<Vec<Arc<Exchange>>>);
+
+impl Spares {
+    /// Most that a reactor keeps.
+    const MAX: usize = 64;
+
+    pub(crate) fn make(&self, exchange: Exchange) -> Arc<Exchange> {
+        let Some(mut spare) = self.0.borrow_mut().pop() else { return Arc::new(exchange) };
+        match Arc::get_mut(&mut spare) {
+            Some(place) => {
+                *place = exchange;
+                spare
+            }
+            None => Arc::new(exchange),
+        }
+    }
+
+    /// Takes an exchange that is over, if the program has let go of it too.
+    pub(crate) fn keep(&self, mut exchange: Arc<Exchange>) {
+        let Some(place) = Arc::get_mut(&mut exchange) else { return };
+        let state = place.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        // What the program gave away is its own again now, not when the memory is used next.
+        let given = (state.on_ready.take(), state.on_cancel.take(), place.buffered.take());
+        drop(given);
+        let mut spares = self.0.borrow_mut();
+        if spares.len() < Self::MAX {
+            spares.push(exchange);
+        }
+    }
+}
+
 impl std::fmt::Debug for Exchange {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Exchange").field("stream", &self.stream).field("cancelled", &self.cancelled()).finish()
     }
 }
-#[cfg(test)]
-mod sizes { #[test] fn print_sizes() { use super::*; eprintln!("Exchange {} State {} Content {} Answer {} Limits {} Head {} PhaseClock {} Serving? Live {} Conn {}", size_of::<Exchange>(), size_of::<State>(), size_of::<Content>(), size_of::<Answer>(), size_of::<Limits>(), size_of::<Head>(), size_of::<PhaseClock>(), size_of::<crate::http::live::Live>(), size_of::<crate::connection::Connection>()); } }

@@ -17,6 +17,7 @@ use crate::buffer::Pool;
 use crate::connection::unix_time;
 use crate::counters::Tally;
 use crate::deadline::{Deadlines, Moment, STEP};
+use crate::exchange::Spares;
 use crate::dispatch::Turn;
 use crate::http::date::{self, DateCache};
 use crate::link::Inbox;
@@ -53,6 +54,7 @@ pub(crate) struct Reactor {
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) tally: Arc<Tally>,
     pub(crate) buffers: Pool,
+    pub(crate) exchanges: Spares,
     pub(crate) turn: Turn,
     date: RefCell<DateCache>,
     date_due: Cell<Moment>,
@@ -69,6 +71,7 @@ impl Reactor {
             inbox,
             tally: shared.tallies[index].clone(),
             buffers: Pool::default(),
+            exchanges: Spares::default(),
             turn: Turn::new(shared.dispatch.queues().len(), index),
             date: RefCell::new(DateCache::new()),
             date_due: Cell::new(0),

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::admission::SlotState;
 use crate::deadline::PhaseLimits;
 use crate::error::ErrorKind;
-use crate::exchange::{AnswerHead, ContentEnd, Exchange, Failure, Limits, Ready, Stage, State};
+use crate::exchange::{AnswerHead, ContentEnd, Exchange, Failure, Ready, Stage, State};
 use crate::http::fields::{FieldLines, Section};
 use crate::http::head::Version;
 use crate::http::trailers::Trailers;
@@ -161,7 +161,6 @@ impl Request {
             return Err(self.gone());
         }
         let settings = overrides.over(state.overridden.as_deref().unwrap_or(&self.exchange.connection.settings));
-        state.limits = Limits::of(&settings);
         state.overridden = Some(Box::new(settings));
         self.exchange.touch(&state);
         Ok(())
@@ -171,12 +170,13 @@ impl Request {
     pub fn remaining(&self, key: &str) -> Result<Option<Duration>, RequestError> {
         let state = self.exchange.lock();
         let now = self.exchange.link.coarse_now();
+        let limits = self.exchange.limits(&state);
         let (clock, limits, total) = match key {
-            "handler_timeout" => (&state.handler_clock, &state.limits.handler, true),
-            "body_timeout" => (&state.content_clock, &state.limits.content, true),
-            "body_idle_timeout" => (&state.content_clock, &state.limits.content, false),
-            "response_timeout" => (&state.answer_clock, &state.limits.answer, true),
-            "write_idle_timeout" => (&state.answer_clock, &state.limits.answer, false),
+            "handler_timeout" => (&state.handler_clock, &limits.handler, true),
+            "body_timeout" => (&state.content_clock, &limits.content, true),
+            "body_idle_timeout" => (&state.content_clock, &limits.content, false),
+            "response_timeout" => (&state.answer_clock, &limits.answer, true),
+            "write_idle_timeout" => (&state.answer_clock, &limits.answer, false),
             _ => return Err(RequestError::Option(format!("{key:?} is not a time-out that a request may move"))),
         };
         if total {
@@ -260,7 +260,7 @@ impl Request {
             }
             None => {}
         }
-        if let (Some(announced), Some(cap)) = (state.content.announced, state.limits.max_body_bytes)
+        if let (Some(announced), Some(cap)) = (state.content.announced, self.exchange.limits(state).max_body_bytes)
             && announced > cap
         {
             // The typed error goes to this read; the connection sends the 413 and raises the cancel signal.

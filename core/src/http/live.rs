@@ -13,7 +13,7 @@ use crate::counters::{
 use crate::counters::CODES;
 use crate::deadline::Moment;
 use crate::event::RequestRecord;
-use crate::exchange::{Exchange, Failure, Limits, Outcome, Stage, State};
+use crate::exchange::{Exchange, Failure, Outcome, Stage, State};
 use crate::http::head::Head;
 use crate::phase::Phase;
 use crate::reason::Reason;
@@ -139,9 +139,9 @@ impl Live {
         (key, stream): (u32, u32),
         buffered: Option<Bytes>,
     ) -> Result<Self, Self> {
-        let limits = Limits::of(&connection.settings);
         let exchange =
-            Exchange::new(head, connection.info.clone(), connection.link.clone(), (key, stream), buffered, limits);
+            Exchange::new(head, connection.info.clone(), connection.link.clone(), (key, stream), buffered);
+        let exchange = connection.reactor.exchanges.make(exchange);
         let live = Self { dispatched: connection.latest(), exchange, books };
         if connection.reactor.dispatch(&live.exchange, live.dispatched) { Ok(live) } else { Err(live) }
     }
@@ -208,6 +208,7 @@ impl Live {
             connection.reactor.tell_ready(&exchange, ready);
         }
         connection.reactor.tell_done(&exchange);
+        connection.reactor.exchanges.keep(exchange);
     }
 }
 

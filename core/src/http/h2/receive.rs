@@ -109,7 +109,7 @@ impl Receiving {
             match self.next() {
                 Piece::Octets(octets) => {
                     let received = state.content.received + octets.len() as u64;
-                    if state.limits.max_body_bytes.is_some_and(|cap| received > cap) {
+                    if exchange.limits(state).max_body_bytes.is_some_and(|cap| received > cap) {
                         exchange.end_content(state, ContentEnd::Failed(Reason::BodySize));
                         connection.limit(Reason::BodySize);
                         return Err(Fate::Answer(413, Reason::BodySize));

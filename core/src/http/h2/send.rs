@@ -170,7 +170,7 @@ impl Sending {
         }
         self.waiting = waiting;
         if moved > 0 {
-            let limits = state.limits.answer;
+            let limits = exchange.limits(state).answer;
             state.answer_clock.progress(side.now, moved as u64, &limits);
         }
         if finished && waiting <= window {

@@ -240,7 +240,7 @@ impl Stream {
             Ok(status) => status,
             Err(fate) => return Some(fate),
         };
-        let (phase, due, expiry) = self.settle(&mut state, connection, side);
+        let (phase, due, expiry) = self.settle(&exchange, &mut state, connection, side);
         let ready = exchange.take_ready(&mut state, connection.info.answer_window);
         drop(state);
         (self.due, self.expiry) = (due, expiry);
@@ -272,7 +272,13 @@ impl Stream {
     }
 
     /// Runs the one clock of the phase that the stream is in. Where two could apply, the later step wins.
-    fn settle(&self, state: &mut State, connection: &Connection, side: &Side) -> (Phase, Moment, Reason) {
+    fn settle(
+        &self,
+        exchange: &Exchange,
+        state: &mut State,
+        connection: &Connection,
+        side: &Side,
+    ) -> (Phase, Moment, Reason) {
         let stalled = self.sending.is_stalled(side);
         let awaited = state.content.wanted && state.content.waiting == 0 && state.content.end.is_none();
         let phase = match self.sending.tail_since() {
@@ -287,7 +293,7 @@ impl Stream {
         turn(&mut state.answer_clock, phase == Phase::Response && stalled && own, side.now);
         turn(&mut state.content_clock, phase == Phase::Body, side.now);
         turn(&mut state.handler_clock, phase == Phase::Handler, side.now);
-        let limits = &state.limits;
+        let limits = exchange.limits(state);
         let struck = match phase {
             Phase::Flush => self.sending.tail_since().map(|since| {
                 (since.saturating_add(micros(connection.settings.flush_timeout)), Reason::FlushTimeout)
