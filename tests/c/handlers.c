@@ -168,7 +168,6 @@ static void callbacks(uint32_t mode) {
 
     talk(server, GET("/"), reply, sizeof reply);
     CHECK(strstr(reply, "HTTP/1.1 200") == reply && strstr(reply, "\r\n\r\nnow"));
-    CHECK(s.second == BARTIZAN_E_STATE);
     talk(server, GET("/none"), reply, sizeof reply);
     CHECK(strstr(reply, "HTTP/1.1 500") == reply);
     talk(server, GET("/fail"), reply, sizeof reply);
@@ -219,6 +218,8 @@ static void callbacks(uint32_t mode) {
     CHECK(sum == metrics.connections_accepted);
 
     stop(server);
+    /* On a worker it is written while the first answer travels. */
+    CHECK(s.second == BARTIZAN_E_STATE);
     CHECK(s.drops == 4 && s.hook_drops == 4);
     CHECK(s.started >= 2 && s.started == s.stopped);
     CHECK((uint64_t)s.closed == metrics.connections_accepted && s.ended == s.calls);
