@@ -213,20 +213,20 @@ impl<'c, T: Transport> Http1<'c, T> {
             if self.is_preface() {
                 return self.step_preface(cx, now);
             }
+            if self.burst >= BURST || self.output.len() >= FULL {
+                match self.send(cx) {
+                    Ok(true) if self.burst < BURST => {}
+                    Ok(true) => {
+                        cx.waker().wake_by_ref();
+                        return Step::Wait;
+                    }
+                    Ok(false) => return self.wait_flush(cx, now),
+                    Err(reason) => return over(End::Reset, reason),
+                }
+            }
             match self.scan.advance(self.input.octets(), &self.limits) {
                 Err(refusal) => return self.refuse(refusal, now),
                 Ok(Some(range)) => {
-                    if self.burst >= BURST || self.output.len() >= FULL {
-                        match self.send(cx) {
-                            Ok(true) if self.burst < BURST => {}
-                            Ok(true) => {
-                                cx.waker().wake_by_ref();
-                                return Step::Wait;
-                            }
-                            Ok(false) => return self.wait_flush(cx, now),
-                            Err(reason) => return over(End::Reset, reason),
-                        }
-                    }
                     self.burst += 1;
                     return self.begin(range, now);
                 }
