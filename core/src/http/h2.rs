@@ -315,7 +315,11 @@ impl<'h, T: Transport> Driver<'h, T> {
     }
 
     fn open_fresh(&mut self, connection: &mut Connection) -> bool {
-        let busy = !self.fresh.is_empty();
+        if self.fresh.is_empty() {
+            return false;
+        }
+        // Before the program sees the first of them: what it may ask about is true then.
+        self.streams_open(connection);
         let mut fresh = mem::take(&mut self.fresh);
         for stream in fresh.drain(..) {
             let id = stream.id;
@@ -326,7 +330,7 @@ impl<'h, T: Transport> Driver<'h, T> {
             }
         }
         self.fresh = fresh;
-        busy
+        true
     }
 
     fn serve_touched(&mut self, connection: &mut Connection) -> bool {

@@ -214,6 +214,14 @@ impl<T: Transport> Driver<'_, T> {
         connection.enter(Phase::Flush, self.side.now);
     }
 
+    /// Streams are about to be served.
+    pub(super) fn streams_open(&mut self, connection: &mut Connection) {
+        if self.phases.closing.is_none() {
+            self.phases.note(&self.side);
+            connection.enter(Phase::Streams, self.side.now);
+        }
+    }
+
     /// The connection's own phase.
     fn place(&mut self, busy: bool, connection: &mut Connection) {
         let begun = self.side.watch.header_blocks_begun();

@@ -130,3 +130,34 @@ fn an_idle_peer_may_just_go() {
         host.closed(&raw.peer, Phase::Idle, Reason::PeerClosed).await;
     });
 }
+
+#[test]
+fn an_idle_connection_makes_room_for_a_newcomer() {
+    Setup::hello().run(async |host| {
+        let mut raw = Raw::open(host).await;
+        raw.get(1, "/").await;
+        assert_eq!(raw.answer(1).await.0, 200);
+        host.turn().await;
+        assert!(host.shared.registry.evict_longest_idle(Reason::AcceptLimit));
+        assert_eq!(raw.goaway().await, (1, NO_ERROR));
+        assert_eq!(raw.closed().await, Ending::Closed);
+        host.closed(&raw.peer, Phase::Flush, Reason::AcceptLimit).await;
+        assert_eq!(host.limits(Reason::AcceptLimit), 1);
+    });
+}
+
+#[test]
+fn a_stop_resets_what_is_under_way_and_closes_what_is_not() {
+    Setup::kept().run(async |host| {
+        let mut busy = Raw::open(host).await;
+        busy.get(1, "/").await;
+        let kept = host.request().await;
+        let mut idle = Raw::open(host).await;
+        host.server.shutdown(Some(std::time::Duration::ZERO));
+        assert_eq!(busy.peer.rest().await.1, Ending::Reset);
+        assert_eq!(kept.cancelled(), Some(Reason::ProgramStop));
+        assert_eq!(idle.goaway().await, (0, NO_ERROR));
+        assert_eq!(idle.closed().await, Ending::Closed);
+        host.closed(&busy.peer, Phase::Streams, Reason::ProgramStop).await;
+    });
+}

@@ -108,7 +108,33 @@ fn every_cut_of_a_session_shows_the_same() {
     assert!(preface && acknowledged);
     assert_eq!((block, begun), (Some(HeaderBlock { stream: 5, octets: 3 }), 3));
     assert_eq!(goaway, Some(Code::NO_ERROR));
-    assert_eq!(events, [Event::ResetReceived { stream: 3, code: Code::CANCEL }]);
+    let reset = Event::ResetReceived { stream: 3, code: Code::CANCEL };
+    assert_eq!(events, [Event::ContentArrived { stream: 3 }, reset]);
+}
+
+#[test]
+fn content_is_told_once_for_a_run_and_trailers_are_content() {
+    let mut bench = Bench::opened(LIMITS);
+    let data = |stream| frame(DATA, 0, stream, &[7; 100]);
+    bench.receive(&[request(1), request(3), data(1), data(1), data(3), data(1)].concat());
+    let arrived = |stream| Event::ContentArrived { stream };
+    assert_eq!(bench.events(), [arrived(1), arrived(3), arrived(1)]);
+    bench.receive(&request(3));
+    assert_eq!(bench.events(), [arrived(3)]);
+}
+
+#[test]
+fn the_connection_window_is_what_was_granted_less_what_was_taken() {
+    let mut bench = Bench::opened(LIMITS);
+    bench.receive(&request(1));
+    for _ in 0..4 {
+        bench.send(&frame(DATA, 0, 1, &[7; 16_383]));
+        assert!(!bench.watch.connection_window_is_empty());
+    }
+    bench.send(&frame(DATA, 0, 1, &[7; 3]));
+    assert!(bench.watch.connection_window_is_empty());
+    bench.receive(&frame(WINDOW_UPDATE, 0, 0, &1_u32.to_be_bytes()));
+    assert!(!bench.watch.connection_window_is_empty());
 }
 
 #[test]
