@@ -83,7 +83,7 @@ static void nothing_is_written_to_stdout_or_stderr(void) {
 }
 
 /* In a child: inherited objects are refused, a server of its own is not. */
-static int child(bartizan_server *server, bartizan_config *config, bartizan_queue *queue) {
+static void child(bartizan_server *server, bartizan_config *config, bartizan_queue *queue) {
     bartizan_config *own = bartizan_config_new();
     bartizan_metrics metrics = {0};
     bartizan_event event;
@@ -101,7 +101,6 @@ static int child(bartizan_server *server, bartizan_config *config, bartizan_queu
     bartizan_server_free(server);
     EXPECT(BARTIZAN_OK, bartizan_config_handler(own, BARTIZAN_MODE_WORKERS, handle, NULL, NULL, NULL));
     stop(serve(own));
-    return 0;
 }
 
 static void a_forked_child_is_refused_and_may_serve_itself(void) {
@@ -119,7 +118,10 @@ static void a_forked_child_is_refused_and_may_serve_itself(void) {
     CHECK(pid >= 0);
     if (!pid) {
         alarm(20);
-        _exit(child(server, config, queue));
+        child(server, config, queue);
+        /* What it inherited is leaked, as documented: left by exec, since a leak checker would count it at exit. */
+        execlp("true", "true", (char *)NULL);
+        _exit(2);
     }
     for (turns = 0; turns < 300 && !waitpid(pid, &status, WNOHANG); turns++) nap(100);
     CHECK(WIFEXITED(status) && !WEXITSTATUS(status));

@@ -34,16 +34,21 @@ void text_add(text *t, const void *octets, size_t n) {
 void text_say(text *t, const char *words) { text_add(t, words, strlen(words)); }
 
 void text_format(text *t, const char *format, ...) {
-    va_list args;
+    size_t room;
     int need;
+    va_list args;
+    reserve(t, 1);
+    room = t->cap - t->len;
     va_start(args, format);
-    need = vsnprintf(NULL, 0, format, args);
+    need = vsnprintf(t->at + t->len, room, format, args);
     va_end(args);
     if (need < 0) abort();
-    reserve(t, (size_t)need);
-    va_start(args, format);
-    vsnprintf(t->at + t->len, (size_t)need + 1, format, args);
-    va_end(args);
+    if ((size_t)need >= room) {
+        reserve(t, (size_t)need);
+        va_start(args, format);
+        vsnprintf(t->at + t->len, (size_t)need + 1, format, args);
+        va_end(args);
+    }
     t->len += (size_t)need;
 }
 
