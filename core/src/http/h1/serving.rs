@@ -116,14 +116,15 @@ impl Serving {
             Taken::Failed(failure) => {
                 let content = state.content.end;
                 drop(state);
-                let (status, reason) = match (failure, content) {
-                    // A program that gave up because its read failed: the peer hears of the cause.
-                    (_, Some(ContentEnd::Failed(Reason::BodySize))) => {
+                // A program that lets go because its read failed or its peer left is not the culprit.
+                let (status, reason) = match (failure, content, http1.eof) {
+                    (_, Some(ContentEnd::Failed(Reason::BodySize)), _) => {
                         return self.strike(http1, 413, Reason::BodySize, now);
                     }
-                    (Failure::Refused, _) => (503, Reason::HandlerCapacity),
-                    (_, Some(ContentEnd::Failed(reason))) => (400, reason),
-                    (Failure::Failed | Failure::Unanswered, _) => (500, Reason::HandlerFailed),
+                    (Failure::Refused, ..) => (503, Reason::HandlerCapacity),
+                    (_, Some(ContentEnd::Failed(reason)), _) => (400, reason),
+                    (_, _, Some(reason)) => (if self.rest_is_here(http1) { 500 } else { 400 }, reason),
+                    (Failure::Failed | Failure::Unanswered, ..) => (500, Reason::HandlerFailed),
                 };
                 return self.answer(http1, status, reason, now);
             }
