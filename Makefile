@@ -16,7 +16,7 @@ STEPS := formatting languages lints docs library unit licences c-tests demo-test
 
 .NOTPARALLEL:
 .PHONY: help demo hello check test probes c-probe rust-probe python-probe bench library probe-library wheel clean build-tools \
-	test-tools $(STEPS)
+	python-tools test-tools $(STEPS)
 
 help:
 	@echo 'make demo      build the C library and a C program on it, serve https://$(ADDRESS) until Ctrl-C'
@@ -73,7 +73,7 @@ hello: library
 	$(call compile,target/demo/hello,examples/c/hello.c,../lib)
 
 # In a virtual environment from which everything older is gone.
-wheel: build-tools
+wheel: build-tools python-tools
 	$(PYTHON) -m venv --clear target/venv
 	MATURIN_PEP517_ARGS=--locked $(VENV)/pip install ./python
 
@@ -164,20 +164,29 @@ $(DENY):
 		--root target/tools/cargo-deny-$(CARGO_DENY) cargo-deny
 	rm -rf target/tools/build
 
-# $(call install,PROGRAM:PACKAGE...) installs the Debian packages of the programs that are missing.
-define install
-	@missing=; for pair in $(1); do \
-		command -v "$${pair%%:*}" >/dev/null || missing="$$missing $${pair##*:}"; \
-	done; \
-	$(PYTHON) -c 'import ensurepip' 2>/dev/null || missing="$$missing python3-venv"; \
+# What is missing of Debian's packages, $$missing, is installed by root; others are told what to ask root for.
+define apt
 	test -z "$$missing" && exit 0; \
 	test "$$(id -u)" = 0 || { echo "missing here: sudo apt-get install$$missing" >&2; exit 1; }; \
 	apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $$missing
 endef
 
+# $(call install,PROGRAM:PACKAGE...)
+define install
+	@missing=; for pair in $(1); do \
+		command -v "$${pair%%:*}" >/dev/null || missing="$$missing $${pair##*:}"; \
+	done; \
+	$(apt)
+endef
+
 build-tools:
 	@command -v cargo >/dev/null || { echo 'missing here: Rust, from https://rustup.rs' >&2; exit 1; }
-	$(call install,cc:gcc ld:binutils $(PYTHON):python3)
+	$(call install,$(CC):gcc ld:binutils)
+
+python-tools:
+	$(call install,$(PYTHON):python3)
+	@missing=; $(PYTHON) -c 'import ensurepip' 2>/dev/null || missing=' python3-venv'; \
+	$(apt)
 
 test-tools:
 	$(call install,gcc:gcc g++:g++ clang:clang clang++:clang curl:curl openssl:openssl valgrind:valgrind strace:strace \
