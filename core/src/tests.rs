@@ -5,6 +5,7 @@
 //! counter and the record of that limit; and at the end of every test the books balance.
 
 mod body;
+mod caps;
 mod drain;
 mod expect;
 mod flush;
@@ -15,10 +16,12 @@ mod handshake;
 mod header;
 mod hello;
 mod idle;
+mod limits;
 mod linger;
 mod peer;
 mod pipe;
 mod pipelining;
+mod program;
 mod response;
 mod stall;
 mod support;

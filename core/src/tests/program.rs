@@ -1,0 +1,265 @@
+//! What a program may do with a request on HTTP/1: from other threads, in pieces, through hooks; and what the peer sees of it.
+
+use std::sync::{Arc, Mutex};
+
+use tokio::task::spawn_blocking;
+
+use super::peer::{Ending, secs};
+use super::support::{Setup, hello, read_all};
+use crate::exchange::Ready;
+use crate::link::lock;
+use crate::phase::Phase;
+use crate::reason::Reason;
+use crate::request::{Body, Read, RequestError};
+
+const CHUNKED: &str = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+#[test]
+fn a_thread_of_the_program_may_wait_for_content() {
+    for setup in [Setup::kept(), Setup::kept().tls()] {
+        setup.run(async |host| {
+            let mut peer = host.connect().await;
+            peer.send(CHUNKED).await;
+            let request = host.request().await;
+            // A blocking task holds the paused clock: no limit can strike meanwhile.
+            let reader = spawn_blocking(move || {
+                let mut content = Vec::new();
+                let mut buffer = [0; 1_000];
+                while let Read::Octets(octets) = request.read(&mut buffer, None).unwrap() {
+                    content.extend_from_slice(&buffer[..octets]);
+                }
+                request.respond(200, [], Body::Copied(&content)).unwrap();
+            });
+            for _ in 0..10 {
+                peer.send(format!("4e20\r\n{}\r\n", "x".repeat(20_000))).await;
+            }
+            peer.send("0\r\n\r\n").await;
+            assert_eq!(peer.answer().await.content, [b'x'; 200_000]);
+            reader.await.unwrap();
+        });
+    }
+}
+
+#[test]
+fn a_thread_of_the_program_may_wait_for_room() {
+    for setup in [Setup::kept(), Setup::kept().tls()] {
+        setup.capacity(4_096).run(async |host| {
+            let mut peer = host.connect().await;
+            peer.get("/").await;
+            let request = host.request().await;
+            let writer = spawn_blocking(move || {
+                request.begin(200, [], None).unwrap();
+                let octets = [b'x'; 30_000];
+                for _ in 0..10 {
+                    let mut left = &octets[..];
+                    while !left.is_empty() {
+                        left = &left[request.write(left, None).unwrap()..];
+                    }
+                }
+                request.finish([]).unwrap();
+            });
+            let answer = peer.answer().await;
+            assert_eq!((answer.content.len(), answer.field("transfer-encoding")), (300_000, Some("chunked")));
+            writer.await.unwrap();
+            host.turn().await;
+            assert_eq!(host.ended()[0].bytes_out, 300_000);
+        });
+    }
+}
+
+#[test]
+fn a_waiting_thread_is_woken_by_the_end() {
+    Setup::kept().run(async |host| {
+        let mut peer = host.connect().await;
+        peer.send(CHUNKED).await;
+        let request = host.request().await;
+        let reader = spawn_blocking(move || request.read(&mut [0; 10], None));
+        host.server.shutdown(Some(secs(0)));
+        assert_eq!(reader.await.unwrap(), Err(RequestError::Cancelled(Reason::ProgramStop)));
+        assert_eq!(peer.ending().await, Ending::Reset);
+    });
+}
+
+#[test]
+fn armed_content_is_told_of_once() {
+    Setup::kept().run(async |host| {
+        let mut peer = host.connect().await;
+        peer.send(CHUNKED).await;
+        let request = host.request().await;
+        assert!(matches!(request.arm_content(), Err(RequestError::State(_))));
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let hook = told.clone();
+        request.on_ready(Arc::new(move |ready| lock(&hook).push(ready))).unwrap();
+        request.arm_content().unwrap();
+        host.turn().await;
+        assert_eq!(host.phase(&peer), Phase::Body);
+        assert!(lock(&told).is_empty());
+        peer.send("4\r\nsome\r\n").await;
+        host.turn().await;
+        peer.send("4\r\nmore\r\n").await;
+        host.turn().await;
+        assert_eq!(*lock(&told), [Ready::Content]);
+        request.arm_content().unwrap();
+        host.turn().await;
+        assert_eq!(*lock(&told), [Ready::Content, Ready::Content]);
+        peer.send("0\r\n\r\n").await;
+        assert_eq!(read_all(&request).await.unwrap(), b"somemore");
+        request.arm_content().unwrap();
+        host.turn().await;
+        assert_eq!(lock(&told).len(), 3, "the end is ready, too");
+        hello(&request);
+        assert_eq!(peer.answer().await.status, 200);
+    });
+}
+
+#[test]
+fn armed_room_is_told_of_when_the_peer_has_taken_some() {
+    Setup::kept().capacity(4_096).run(async |host| {
+        let mut peer = host.connect().await;
+        peer.get("/").await;
+        let request = host.request().await;
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let hook = told.clone();
+        request.on_ready(Arc::new(move |ready| lock(&hook).push(ready))).unwrap();
+        assert!(matches!(request.arm_room(), Err(RequestError::State(_))));
+        request.begin(200, [], Some(65_536)).unwrap();
+        assert_eq!(request.write(&[b'x'; 65_536], Some(secs(0))), Ok(65_536));
+        request.arm_room().unwrap();
+        host.turn().await;
+        assert!(lock(&told).is_empty());
+        request.finish([]).unwrap();
+        peer.answer().await;
+        host.turn().await;
+        assert_eq!(*lock(&told), [Ready::Room]);
+    });
+}
+
+#[test]
+fn a_cancel_is_told_of_once() {
+    Setup::kept().run(async |host| {
+        let mut peer = host.connect().await;
+        peer.get("/").await;
+        let request = host.request().await;
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let hook = told.clone();
+        request.on_cancel(Box::new(move |reason| lock(&hook).push(reason))).unwrap();
+        assert!(matches!(request.on_cancel(Box::new(|_| {})), Err(RequestError::State(_))));
+        peer.finish().await;
+        host.turn().await;
+        host.server.shutdown(Some(secs(0)));
+        assert_eq!(peer.ending().await, Ending::Reset);
+        assert_eq!(*lock(&told), [Reason::PeerClosed]);
+    });
+}
+
+#[test]
+fn a_cancel_hook_is_not_called_for_what_ended_well() {
+    Setup::kept().run(async |host| {
+        let mut peer = host.connect().await;
+        peer.get("/").await;
+        let request = host.request().await;
+        let alive = Arc::new(());
+        let held = alive.clone();
+        request.on_cancel(Box::new(move |reason| panic!("{reason} {held:?}"))).unwrap();
+        hello(&request);
+        peer.answer().await;
+        host.turn().await;
+        assert_eq!(Arc::strong_count(&alive), 1, "dropped, which tells its owner");
+    });
+}
+
+#[test]
+fn hints_come_before_the_answer_but_not_to_a_1_0_peer() {
+    Setup::inline(|request| {
+        request.inform(103, [(&b"link"[..], &b"</a>"[..])]).unwrap();
+        hello(&request);
+    })
+    .run(async |host| {
+        let mut peer = host.connect().await;
+        peer.get("/").await;
+        let hints = peer.answer().await;
+        assert_eq!((hints.status, hints.field("link")), (103, Some("</a>")));
+        assert_eq!(peer.answer().await.text(), "hello");
+        peer.send("GET / HTTP/1.0\r\nHost: a\r\n\r\n").await;
+        assert_eq!(peer.answer().await.text(), "hello");
+    });
+}
+
+#[test]
+fn a_1_0_peer_is_closed_unless_it_asks_otherwise() {
+    let streamed = |request: crate::Request| {
+        if request.exchange().head().target() == b"/streamed" {
+            request.begin(200, [], None).unwrap();
+            request.write(b"hello", Some(secs(0))).unwrap();
+            request.finish([]).unwrap();
+        } else {
+            hello(&request);
+        }
+    };
+    Setup::inline(streamed).run(async |host| {
+        let mut peer = host.connect().await;
+        peer.send("GET / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n").await;
+        let answer = peer.answer().await;
+        assert_eq!((answer.text(), answer.field("connection")), ("hello", Some("keep-alive")));
+        peer.send("GET / HTTP/1.0\r\nHost: a\r\n\r\n").await;
+        let answer = peer.answer().await;
+        assert_eq!((answer.text(), answer.closes()), ("hello", true));
+        assert_eq!(peer.ending().await, Ending::Closed);
+        host.closed(&peer, Phase::Handler, Reason::Complete).await;
+        // Without chunks the end of the connection ends the content.
+        let mut peer = host.connect().await;
+        peer.send("GET /streamed HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n").await;
+        let answer = peer.answer().await;
+        assert_eq!((answer.text(), answer.closes()), ("hello", true));
+        assert_eq!(answer.field("transfer-encoding"), None);
+        host.closed(&peer, Phase::Handler, Reason::Complete).await;
+    });
+}
+
+#[test]
+fn head_204_and_304_carry_no_content() {
+    Setup::inline(|request| {
+        let status = std::str::from_utf8(&request.exchange().head().target()[1..]).unwrap().parse().unwrap();
+        request.respond(status, [], Body::Copied(b"content")).unwrap();
+    })
+    .run(async |host| {
+        let mut peer = host.connect().await;
+        for (method, status, length) in [("HEAD", 200, Some("7")), ("GET", 204, None), ("GET", 304, None), ("HEAD", 404, Some("7"))] {
+            peer.send(format!("{method} /{status} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+            let answer = peer.answer_to(method).await;
+            assert_eq!((answer.status, answer.field("content-length")), (status, length), "{method}");
+            assert!(!answer.closes() && answer.content.is_empty());
+        }
+        peer.get("/200").await;
+        assert_eq!(peer.answer().await.text(), "content");
+        assert_eq!(host.outcomes().len(), 5);
+    });
+}
+
+#[test]
+fn a_close_that_the_peer_asks_for_is_complete() {
+    Setup::hello().run(async |host| {
+        let mut peer = host.connect().await;
+        peer.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+        assert!(peer.answer().await.closes());
+        assert_eq!(peer.ending().await, Ending::Closed);
+        host.closed(&peer, Phase::Handler, Reason::Complete).await;
+    });
+}
+
+#[test]
+fn a_second_answer_is_refused() {
+    Setup::kept().run(async |host| {
+        let mut peer = host.connect().await;
+        peer.get("/").await;
+        let request = host.request().await;
+        assert!(matches!(request.write(b"x", Some(secs(0))), Err(RequestError::State(_))));
+        hello(&request);
+        let again = request.respond(200, [], Body::Copied(b""));
+        assert!(matches!(again, Err(RequestError::State(_))));
+        assert!(matches!(request.begin(200, [], None), Err(RequestError::State(_))));
+        assert_eq!(peer.answer().await.text(), "hello");
+        host.turn().await;
+        assert!(request.respond(200, [], Body::Copied(b"")).is_err());
+    });
+}
