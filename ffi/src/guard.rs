@@ -1,7 +1,6 @@
 //! The edge itself: no panic crosses it, results leave through it, and errors are written on it. What comes in through
 //! pointers is `borrow.rs`.
 
-use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
@@ -10,33 +9,20 @@ use crate::error::{Error, Fault};
 use crate::fork::Home;
 use crate::status::{Code, OK, Status};
 
-thread_local! {
-    static INSIDE: Cell<bool> = const { Cell::new(false) };
-}
-
 /// Runs the inside of a call; a panic, which is a bug of ours, comes out as `None`.
 fn caught<T>(call: impl FnOnce() -> T) -> Option<T> {
     silence();
-    let outer = INSIDE.replace(true);
     // Whatever the call left half done is behind a lock whose poison `lock` ignores, or owned by the call alone.
-    let result = catch_unwind(AssertUnwindSafe(call)).ok();
-    INSIDE.set(outer);
-    result
+    catch_unwind(AssertUnwindSafe(call)).ok()
 }
 
-/// The host's stderr is the host's: a panic that is caught here, or on a thread of ours, must not write to it. Only our own
-/// copy of std is concerned, and a panic elsewhere in it keeps its words.
+/// The host's stderr is the host's. The library has its own copy of std, so every panic that would write there is ours, and
+/// is caught and told otherwise. Not in tests, which share theirs with the harness.
 fn silence() {
     static SILENCE: Once = Once::new();
-    SILENCE.call_once(|| {
-        let loud = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |panic| {
-            let ours = INSIDE.try_with(Cell::get).unwrap_or(false) || bartizan_core::is_library_thread();
-            if !ours {
-                loud(panic);
-            }
-        }));
-    });
+    if !cfg!(test) {
+        SILENCE.call_once(|| std::panic::set_hook(Box::new(|_| ())));
+    }
 }
 
 /// A call that answers with a code alone.
