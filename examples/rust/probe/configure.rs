@@ -31,7 +31,7 @@ pub(crate) fn settings(assignments: &[(String, String)]) -> Told<Settings> {
 pub(crate) fn listener(options: &ListenerOptions) -> Told<Listener> {
     let bind = match &options.place {
         Place::Address(address) => address.parse().map_err(|error: bartizan::Error| error.to_string())?,
-        Place::Descriptor(descriptor) => Bind::Descriptor(Arc::new(adopt(*descriptor))),
+        Place::Descriptor(descriptor) => Bind::Descriptor(Arc::new(adopt(*descriptor)?)),
     };
     let mut listener = Listener::new(bind, tls(options)?);
     for (key, text) in &options.settings {
@@ -51,10 +51,10 @@ pub(crate) fn listener(options: &ListenerOptions) -> Told<Listener> {
     Ok(listener)
 }
 
-fn adopt(descriptor: i32) -> OwnedFd {
-    // SAFETY: whoever started the probe handed this descriptor over for it to own, and nothing else here knows it; a number
-    // that is no descriptor fails in the first system call.
-    unsafe { OwnedFd::from_raw_fd(descriptor) }
+fn adopt(descriptor: i32) -> Told<OwnedFd> {
+    about("--listen-fd", fs::symlink_metadata(format!("/dev/fd/{descriptor}")))?;
+    // SAFETY: it is open, and whoever started the probe handed it over for the probe to own: nothing else here knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
 /// What a listener presents, its files read anew; `None` for cleartext.

@@ -141,6 +141,6 @@ fn stream(id: u32) -> Value {
 fn millis(times: &PhaseTimes, current: Option<Phase>) -> Value {
     let entered =
         Phase::ALL.into_iter().zip(times).filter(|(phase, time)| !time.is_zero() || Some(*phase) == current);
-    let named = entered.map(|(phase, time)| (phase.name().to_owned(), json!(time.as_secs_f64() * 1e3)));
+    let named = entered.map(|(phase, time)| (phase.name().to_owned(), json!(time.as_micros() as f64 / 1e3)));
     Value::Object(named.collect::<Map<_, _>>())
 }
