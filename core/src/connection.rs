@@ -159,7 +159,7 @@ impl Connection {
             tls: None,
             settings: settings.clone(),
             answer_window: HTTP1_ANSWER_WINDOW,
-            queued: reactor.shared.dispatch.is_queued(),
+            queued: reactor.shared.dispatch.carries_events(),
             load: reactor.shared.load.clone(),
         });
         let mut connection = Self {

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use crate::config::{Dispatch, Handler, Hooks, Role};
 use crate::deadline::Moment;
 use crate::event::Event;
-use crate::exchange::{CancelHook, Exchange, Ready};
+use crate::exchange::{CancelHook, Exchange, NOWHERE, Ready};
 use crate::queue::{Next, Queue};
 use crate::reactor::{Reactor, mark_worker_thread};
 use crate::reason::Reason;
@@ -46,6 +46,11 @@ impl Dispatcher {
     /// Whether the program drains the queues itself.
     pub(crate) fn is_queued(&self) -> bool {
         matches!(self, Self::Queues(_))
+    }
+
+    /// Whether those queues carry the events of a request too, and not its hooks.
+    pub(crate) fn carries_events(&self) -> bool {
+        matches!(self, Self::Queues(queues) if queues.iter().any(|queue| queue.carries_events()))
     }
 }
 
@@ -156,20 +161,23 @@ impl Reactor {
                 let _ = catch_unwind(AssertUnwindSafe(|| hook(reason)));
             });
         }
-        if self.shared.dispatch.is_queued() {
+        if self.shared.dispatch.carries_events() {
             self.tell(exchange, Event::Cancelled(exchange.clone(), reason));
         }
     }
 
     /// Tells the program that the exchange is over on the wire.
     pub(crate) fn tell_done(&self, exchange: &Arc<Exchange>) {
-        if self.shared.dispatch.is_queued() {
+        if self.shared.dispatch.carries_events() {
             self.tell(exchange, Event::Done(exchange.clone()));
         }
     }
 
     fn tell(&self, exchange: &Exchange, event: Event) {
-        self.turn.push(&self.shared, exchange.queue.load(Ordering::Relaxed) as usize, event);
+        let queue = exchange.queue.load(Ordering::Relaxed);
+        if queue != NOWHERE {
+            self.turn.push(&self.shared, queue as usize, event);
+        }
     }
 
     /// Runs the program's code on the reactor, and reports it when it held everybody else up (`inline_stall`).

@@ -40,6 +40,7 @@ pub struct Queue {
     signal: OwnedFd,
     woken: AtomicBool,
     wakeups: AtomicU64,
+    requests_only: bool,
 }
 
 #[derive(Debug, Default)]
@@ -68,13 +69,29 @@ struct Events {
 impl Queue {
     /// An open queue without a server.
     pub fn new() -> std::io::Result<Arc<Self>> {
+        Self::open(false)
+    }
+
+    /// As [`Queue::new`], for requests alone: what becomes of each is heard through hooks of its own, as with workers, and costs
+    /// nobody a wake-up who has not asked.
+    pub fn for_requests() -> std::io::Result<Arc<Self>> {
+        Self::open(true)
+    }
+
+    fn open(requests_only: bool) -> std::io::Result<Arc<Self>> {
         Ok(Arc::new(Self {
             events: Mutex::default(),
             parked: Condvar::new(),
             signal: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             woken: AtomicBool::new(false),
             wakeups: AtomicU64::new(0),
+            requests_only,
         }))
+    }
+
+    /// Whether the events of a request come here too.
+    pub(crate) fn carries_events(&self) -> bool {
+        !self.requests_only
     }
 
     /// Readable while events wait: poll it, never read or close it.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use bartizan::Body;
 use bytes::Bytes;
 use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::Borrowed;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -45,7 +46,14 @@ pub(crate) fn send(request: &Request, answer: &Bound<'_, PyAny>) -> PyResult<Opt
         return Ok(None);
     }
     let rest = match answer.cast_exact::<PyTuple>() {
-        Ok(parts) => of_tuple(parts)?,
+        Ok(parts) => {
+            let (status, fields, body) = split(parts)?;
+            if let Ok(octets) = body.cast_exact::<PyBytes>() {
+                respond(request, status, &fields, &octets)?;
+                return Ok(None);
+            }
+            rest(status, fields, &body, None)?
+        }
         Err(_) => match answer.cast::<Response>() {
             Ok(response) => of_response(answer.py(), &response.borrow())?,
             Err(_) => rest(200, Fields::default(), answer, None)?,
@@ -60,13 +68,17 @@ pub(crate) fn send(request: &Request, answer: &Bound<'_, PyAny>) -> PyResult<Opt
     }
 }
 
-fn of_tuple(parts: &Bound<'_, PyTuple>) -> PyResult<Rest> {
+/// `(status, headers, body)`, or `(status, body)`.
+fn split<'a, 'py>(parts: &'a Bound<'py, PyTuple>) -> PyResult<(u16, Fields, Borrowed<'a, 'py, PyAny>)> {
     match parts.len() {
         3 => {
-            let fields = Fields::read(&parts.get_item(1)?)?;
-            rest(status(&parts.get_item(0)?)?, fields, &parts.get_item(2)?, None)
+            let (code, headers) = (parts.get_borrowed_item(0)?, parts.get_borrowed_item(1)?);
+            Ok((status(&code)?, Fields::read(&headers)?, parts.get_borrowed_item(2)?))
         }
-        2 => rest(status(&parts.get_item(0)?)?, Fields::default(), &parts.get_item(1)?, None),
+        2 => {
+            let code = parts.get_borrowed_item(0)?;
+            Ok((status(&code)?, Fields::default(), parts.get_borrowed_item(1)?))
+        }
         other => Err(PyTypeError::new_err(format!(
             "a tuple answer is (status, body) or (status, headers, body), not {other} items"
         ))),

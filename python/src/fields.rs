@@ -6,6 +6,9 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
+/// Octets of a usual field: one allocation holds them all.
+const TYPICAL: usize = 64;
+
 /// Names and values, one behind the other in one buffer.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Fields {
@@ -20,6 +23,7 @@ impl Fields {
         let mut fields = Self::default();
         if let Ok(dict) = items.cast_exact::<PyDict>() {
             fields.ends.reserve(dict.len());
+            fields.octets.reserve(dict.len() * TYPICAL);
             for (name, value) in dict.iter() {
                 fields.push(&name, &value)?;
             }

@@ -29,6 +29,8 @@ pub(crate) struct Request {
     pub(crate) content: Mutex<Content>,
     pub(crate) body: PyOnceLock<Py<PyBytes>>,
     headers: PyOnceLock<Py<Headers>>,
+    /// Under which number the service thread knows its cancel callbacks.
+    pub(crate) watch: Mutex<Option<u64>>,
 }
 
 /// The core's handle, whose drop gives the running-handler slot back.
@@ -60,6 +62,7 @@ impl Request {
             content: Mutex::default(),
             body: PyOnceLock::new(),
             headers: PyOnceLock::new(),
+            watch: Mutex::default(),
         }
     }
 
@@ -330,7 +333,7 @@ impl Request {
     /// Calls `callback` with the close reason, on the service thread, if the exchange is cancelled.
     #[pyo3(signature = (callback, /))]
     fn on_cancel(&self, callback: Bound<'_, PyAny>) {
-        self.context.service.watch_exchange(self.exchange.clone(), callback.unbind());
+        self.context.service.watch(self, callback.unbind());
     }
 
     /// Sends an informational response, such as 103.

@@ -322,7 +322,7 @@ impl Server {
         }
         let service = Service::new();
         let context = Context::new(py, handler, service.clone())?;
-        let queue = Queue::new()?;
+        let queue = Queue::for_requests()?;
         let dispatch = if inline {
             Dispatch::Inline(Arc::new(Inline(context.clone())))
         } else {

@@ -1,11 +1,11 @@
 //! The service thread of a server: the one place where hooks, cancel callbacks and log records reach Python. Reactors only leave
 //! notes here, bounded and without a Python object in hand, and never wait for it.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
 
-use bartizan::{ConnectionRecord, Exchange, LogRecord, RequestRecord};
+use bartizan::{ConnectionRecord, LogRecord, Reason, RequestRecord};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
@@ -21,10 +21,6 @@ use crate::waiters::Waiters;
 /// Most notes that wait; what comes on top is lost, which shows as a gap in `seq`.
 const MAX_NOTES: usize = 64 * 1024;
 
-/// How often exchanges with a cancel callback are looked at. A queue hands nothing out while every worker is busy, and a busy
-/// worker is just who wants to hear of a cancellation; it is one atomic load per watched exchange.
-const WATCH: Duration = Duration::from_millis(25);
-
 /// Something for the service thread to tell the program.
 pub(crate) enum Note {
     Connection(u64, Box<ConnectionRecord>),
@@ -33,13 +29,16 @@ pub(crate) enum Note {
     Failure((String, String), PyErr),
     /// A waiter's number.
     Settle(u64),
+    /// The number of a watched exchange, and why it was cancelled; without a reason it ended well.
+    Cancelled(u64, Option<Reason>),
 }
 
 /// The mailbox of the service thread.
 pub(crate) struct Service {
     notes: Mutex<Notes>,
     changed: Condvar,
-    watched: Mutex<Vec<(Arc<Exchange>, Py<PyAny>)>>,
+    watched: Mutex<HashMap<u64, Vec<Py<PyAny>>>>,
+    next_watch: AtomicU64,
     pub(crate) waiters: Waiters,
 }
 
@@ -66,6 +65,7 @@ impl Service {
             notes: Mutex::default(),
             changed: Condvar::new(),
             watched: Mutex::default(),
+            next_watch: AtomicU64::new(1),
             waiters: Waiters::new(),
         })
     }
@@ -100,7 +100,7 @@ impl Service {
     fn leave(&self, note: impl FnOnce(&mut Notes) -> Note) {
         let mut notes = lock(&self.notes);
         let note = note(&mut notes);
-        if notes.waiting.len() >= MAX_NOTES && !matches!(note, Note::Settle(_)) {
+        if notes.waiting.len() >= MAX_NOTES && !matches!(note, Note::Settle(_) | Note::Cancelled(..)) {
             notes.lost += 1;
             drop(notes);
             return;
@@ -112,18 +112,26 @@ impl Service {
         }
     }
 
-    /// Calls `callback` with the reason once the exchange is cancelled.
-    pub(crate) fn watch_exchange(&self, exchange: Arc<Exchange>, callback: Py<PyAny>) {
-        let first = {
-            let mut watched = lock(&self.watched);
-            watched.push((exchange, callback));
-            watched.len() == 1
-        };
-        if first {
-            // The thread may sleep without an end: it has to look from now on.
-            lock(&self.notes).sleeping = false;
-            self.changed.notify_one();
+    /// Calls `callback` with the reason when the exchange is cancelled, unless it ends well first.
+    pub(crate) fn watch(self: &Arc<Self>, request: &Request, callback: Py<PyAny>) {
+        let mut known = lock(&request.watch);
+        if let Some(number) = *known
+            && let Some(callbacks) = lock(&self.watched).get_mut(&number)
+        {
+            callbacks.push(callback);
+            return;
         }
+        let number = self.next_watch.fetch_add(1, Ordering::Relaxed);
+        lock(&self.watched).insert(number, vec![callback]);
+        *known = Some(number);
+        let mut hook = Watch { service: self.clone(), number, reason: request.exchange().cancelled() };
+        // Refused where there was a hook before, or an answer: then it is dropped, and says what is known.
+        let _ = request.act(|request| {
+            request.on_cancel(Box::new(move |reason| {
+                hook.reason = Some(reason);
+                drop(hook);
+            }))
+        });
     }
 
     /// Drives a streamed answer on a thread of its own: it may block, and its reactor must not.
@@ -149,8 +157,6 @@ impl Service {
     pub(crate) fn run(&self, py: Python<'_>, hooks: &Hooks) {
         loop {
             let (batch, lost, closed) = py.detach(|| self.next());
-            // Before the notes: what ended an exchange is told before its connection's end.
-            self.tell_cancelled(py, closed);
             self.tell(py, hooks, batch);
             if lost > 0 {
                 let text = format!("{lost} events were lost: a hook or a log handler is too slow");
@@ -166,32 +172,16 @@ impl Service {
         let mut notes = lock(&self.notes);
         while notes.waiting.is_empty() && !notes.closed {
             notes.sleeping = true;
-            let watching = !lock(&self.watched).is_empty();
-            notes = if watching {
-                self.changed.wait_timeout(notes, WATCH).unwrap_or_else(PoisonError::into_inner).0
-            } else {
-                self.changed.wait(notes).unwrap_or_else(PoisonError::into_inner)
-            };
-            if watching || !notes.sleeping {
-                break;
-            }
+            notes = self.changed.wait(notes).unwrap_or_else(PoisonError::into_inner);
         }
         notes.sleeping = false;
         (std::mem::take(&mut notes.waiting), std::mem::take(&mut notes.lost), notes.closed)
     }
 
-    fn tell_cancelled(&self, py: Python<'_>, last: bool) {
-        let due = {
-            let mut watched = lock(&self.watched);
-            let (due, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut *watched)
-                .into_iter()
-                .partition(|(exchange, _)| exchange.cancelled().is_some() || exchange.outcome().is_some() || last);
-            *watched = rest;
-            due
-        };
-        for (exchange, callback) in due {
-            // An exchange that ended well is never cancelled.
-            if let Some(reason) = exchange.cancelled() {
+    fn tell_cancelled(&self, py: Python<'_>, number: u64, reason: Option<Reason>) {
+        let callbacks = lock(&self.watched).remove(&number).unwrap_or_default();
+        if let Some(reason) = reason {
+            for callback in callbacks {
                 call(callback.bind(py), (reason.name(),));
             }
         }
@@ -212,9 +202,27 @@ impl Service {
                     }
                 }
                 Note::Settle(number) => self.waiters.settle(py, number),
+                Note::Cancelled(number, reason) => {
+                    run.deliver(py, hooks);
+                    self.tell_cancelled(py, number, reason);
+                }
             }
         }
         run.deliver(py, hooks);
+    }
+}
+
+/// What the core holds of a watched exchange: when it is dropped, called or not, the service thread is told, and nothing of
+/// Python's is touched on the reactor.
+struct Watch {
+    service: Arc<Service>,
+    number: u64,
+    reason: Option<Reason>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.service.leave(|_| Note::Cancelled(self.number, self.reason));
     }
 }
 

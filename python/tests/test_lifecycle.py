@@ -190,7 +190,10 @@ def test_the_second_signal_forces() -> None:
         process.send_signal(signal.SIGINT)
         time.sleep(0.3)
         process.send_signal(signal.SIGINT)
-        assert b"ok" not in peer.recv(1000)
+        try:
+            assert b"ok" not in peer.recv(1000)
+        except ConnectionResetError:
+            pass
         process.communicate(timeout=10)
     assert process.returncode not in (0, 1)
 
