@@ -27,6 +27,9 @@ use crate::settings::Settings;
 /// Most content that waits in an exchange for a program that has begun to read.
 pub(crate) const CONTENT_WINDOW: usize = 64 * 1024;
 
+/// No queue: there was no room for the request, and the program must not hear of what it was never given.
+pub(crate) const NOWHERE: u32 = u32::MAX;
+
 /// What an armed exchange became ready for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ready {
@@ -51,7 +54,7 @@ pub struct Exchange {
     pub(crate) stream: u32,
     /// Content that came complete with the request.
     pub(crate) buffered: Option<Bytes>,
-    /// Which of the server's queues carries the events of this exchange.
+    /// Which of the server's queues carries the events of this exchange; [`NOWHERE`] until the program is given it.
     pub(crate) queue: AtomicU32,
     delivered: AtomicBool,
     cancelled: AtomicU32,
@@ -228,7 +231,7 @@ impl Exchange {
             key: place.0,
             stream: place.1,
             buffered,
-            queue: AtomicU32::new(0),
+            queue: AtomicU32::new(NOWHERE),
             delivered: AtomicBool::new(false),
             cancelled: AtomicU32::new(0),
             tag: AtomicU64::new(0),

@@ -481,6 +481,9 @@ impl<'c, T: Transport> Http1<'c, T> {
                     self.since = now;
                 } else {
                     let reason = if reason == Reason::Complete { self.why_not_persist(now) } else { reason };
+                    if matches!(reason, Reason::Requests | Reason::Age) {
+                        self.connection.limit(reason);
+                    }
                     // What was pipelined behind is content that nobody wants, too.
                     self.state = State::Finish { reason, linger: linger || !self.input.is_empty() };
                 }

@@ -68,7 +68,10 @@ fn content_that_stops_under_a_reading_program_is_answered_408() {
             assert_eq!(failed, Err(RequestError::Cancelled(Reason::BodyIdle)));
             let answer = peer.answer().await;
             assert_eq!((answer.status, answer.closes()), (408, true));
-            assert_eq!(request.respond(200, [], crate::Body::Copied(b"")), Err(RequestError::Cancelled(Reason::BodyIdle)));
+            assert_eq!(
+                request.respond(200, [], crate::Body::Copied(b"")),
+                Err(RequestError::Cancelled(Reason::BodyIdle))
+            );
             assert_eq!(peer.ending().await, Ending::Closed);
             host.closed(&peer, Phase::Linger, Reason::BodyIdle).await;
             assert_eq!(host.outcomes(), [(408, Reason::BodyIdle)]);
@@ -156,7 +159,10 @@ fn a_steady_upload_meets_only_the_total_limit() {
 
 #[test]
 fn limits_that_are_off_let_a_drip_go_on() {
-    let setup = Setup::kept().set("min_body_rate", "off").set("body_idle_timeout", "off").set("handler_timeout", "off");
+    let setup = Setup::kept()
+        .set("min_body_rate", "off")
+        .set("body_idle_timeout", "off")
+        .set("handler_timeout", "off");
     setup.run(async |host| {
         let mut peer = host.connect().await;
         peer.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n").await;

@@ -53,7 +53,8 @@ fn a_head_of_exactly_the_cap_passes() {
 #[test]
 fn exactly_as_many_fields_as_the_cap_pass() {
     Setup::kept().set("max_header_fields", "10").run(async |host| {
-        let fields = |count: usize| format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "x: y\r\n".repeat(count - 1));
+        let fields =
+            |count: usize| format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "x: y\r\n".repeat(count - 1));
         served(host, &fields(10)).await;
         refused(host, &fields(11), 431, Reason::HeaderFields).await;
     });
@@ -71,7 +72,9 @@ fn a_target_of_exactly_the_cap_passes() {
 #[test]
 fn content_of_exactly_the_cap_passes_when_it_is_buffered() {
     Setup::kept().set("max_body_bytes", "10").run(async |host| {
-        let post = |octets: usize| format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {octets}\r\n\r\n{:x<octets$}", "");
+        let post = |octets: usize| {
+            format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {octets}\r\n\r\n{:x<octets$}", "")
+        };
         served(host, &post(10)).await;
         refused(host, &post(11), 413, Reason::BodySize).await;
     });
@@ -234,12 +237,17 @@ fn waiting_requests_beyond_the_cap_are_answered_503() {
         assert_eq!(peers[2].answer().await.status, 503);
         let snapshot = host.server.snapshot();
         assert_eq!((snapshot.requests_queued, snapshot.handlers_running), (2, 0));
+        // The program hears nothing of the third: it was never given it.
         for request in take(&queue) {
             hello(&request);
         }
         for peer in &mut peers[..2] {
             assert_eq!(peer.answer().await.status, 200);
         }
+        host.turn().await;
+        let mut done = Vec::new();
+        queue.next(&mut done, 100, Some(secs(0)));
+        assert!(matches!(done[..], [Event::Done(_), Event::Done(_)]), "{done:?}");
         peers[2].get("/").await;
         host.turn().await;
         hello(&take(&queue)[0]);
@@ -252,9 +260,9 @@ fn waiting_requests_beyond_the_cap_are_answered_503() {
 fn take(queue: &Arc<Queue>) -> Vec<crate::Request> {
     let mut events = Vec::new();
     assert_eq!(queue.next(&mut events, 100, Some(secs(0))), Next::Events);
-    let requests = events.into_iter().filter_map(|event| match event {
-        Event::Request(request) => Some(request),
-        _ => None,
+    let requests = events.into_iter().map(|event| match event {
+        Event::Request(request) => request,
+        other => panic!("{other:?}"),
     });
     requests.collect()
 }
@@ -266,7 +274,11 @@ fn a_waiting_request_that_nobody_takes_is_answered_504() {
         let mut peer = host.connect().await;
         peer.get("/").await;
         assert_eq!(at(secs(30), peer.answer()).await.status, 504);
-        let request = take(&queue).pop().unwrap();
+        let mut events = Vec::new();
+        queue.next(&mut events, 100, Some(secs(0)));
+        let [Event::Request(request), Event::Cancelled(..), Event::Done(_)] = &events[..] else {
+            panic!("{events:?}")
+        };
         assert_eq!(request.cancelled(), Some(Reason::HandlerTimeout));
     });
 }

@@ -92,7 +92,10 @@ fn what_is_left_at_the_deadline_is_cancelled_and_reset() {
             let began = Instant::now();
             host.server.shutdown(Some(secs(5)));
             assert_eq!(after(began, secs(5), peer.ending()).await, Ending::Reset);
-            assert_eq!(request.respond(200, [], Body::Copied(b"")), Err(RequestError::Cancelled(Reason::Drain)));
+            assert_eq!(
+                request.respond(200, [], Body::Copied(b"")),
+                Err(RequestError::Cancelled(Reason::Drain))
+            );
             host.closed(&peer, Phase::Handler, Reason::Drain).await;
             assert_eq!(dripping.ending().await, Ending::Reset);
             host.closed(&dripping, Phase::Header, Reason::Drain).await;

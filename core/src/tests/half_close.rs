@@ -56,7 +56,10 @@ fn a_reset_ends_the_exchange() {
             let id = peer.id;
             peer.reset();
             host.closed_id(id, Phase::Handler, Reason::PeerReset).await;
-            assert_eq!(request.respond(200, [], Body::Copied(b"")), Err(RequestError::Cancelled(Reason::PeerReset)));
+            assert_eq!(
+                request.respond(200, [], Body::Copied(b"")),
+                Err(RequestError::Cancelled(Reason::PeerReset))
+            );
             assert_eq!(host.outcomes(), [(0, Reason::PeerReset)]);
         });
     }
@@ -64,7 +67,9 @@ fn a_reset_ends_the_exchange() {
 
 #[test]
 fn a_message_that_is_cut_is_never_complete() {
-    for (framing, cut) in [("Content-Length: 1000000", "some"), ("Transfer-Encoding: chunked", "4\r\nsome\r\n")] {
+    for (framing, cut) in
+        [("Content-Length: 1000000", "some"), ("Transfer-Encoding: chunked", "4\r\nsome\r\n")]
+    {
         Setup::kept().run(async |host| {
             let mut peer = host.connect().await;
             peer.send(format!("POST / HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n{cut}")).await;
@@ -90,7 +95,9 @@ fn a_message_that_is_cut_is_never_complete() {
 fn a_whole_message_in_front_of_the_end_is_complete() {
     for setup in [Setup::kept(), Setup::kept().tls()] {
         setup.set("buffer_body_bytes", "0").run(async |host| {
-            for message in ["Content-Length: 4\r\n\r\nsome", "Transfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n0\r\n\r\n"] {
+            for message in
+                ["Content-Length: 4\r\n\r\nsome", "Transfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n0\r\n\r\n"]
+            {
                 let mut peer = host.connect().await;
                 peer.send(format!("POST / HTTP/1.1\r\nHost: a\r\n{message}")).await;
                 peer.finish().await;

@@ -123,7 +123,9 @@ fn what_is_let_go_unanswered_is_answered_500() {
     })
     .run(async |host| {
         let mut peer = host.connect().await;
-        for (target, status) in [("/panic", 500), ("/failed", 500), ("/refused", 503), ("/dropped", 500), ("/", 200)] {
+        for (target, status) in
+            [("/panic", 500), ("/failed", 500), ("/refused", 503), ("/dropped", 500), ("/", 200)]
+        {
             peer.get(target).await;
             let answer = peer.answer().await;
             assert_eq!((answer.status, answer.closes()), (status, false), "{target}");

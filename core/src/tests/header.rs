@@ -113,7 +113,8 @@ fn a_refused_head_is_never_delivered_and_nothing_behind_it_is_answered() {
 
 #[test]
 fn a_peer_that_leaves_in_the_middle_of_a_head_is_told_nothing() {
-    for (setup, reason) in [(Setup::hello(), Reason::PeerClosed), (Setup::hello().tls(), Reason::PeerClosed)] {
+    for (setup, reason) in [(Setup::hello(), Reason::PeerClosed), (Setup::hello().tls(), Reason::PeerClosed)]
+    {
         setup.run(async |host| {
             let mut peer = host.connect().await;
             peer.send("GET / HTTP/1.1\r\nHo").await;

@@ -3,7 +3,7 @@
 use tokio::time::{Instant, sleep};
 
 use super::peer::{Ending, after, at, millis, secs};
-use super::support::Setup;
+use super::support::{Setup, hello};
 use crate::phase::Phase;
 use crate::reason::Reason;
 
@@ -94,6 +94,22 @@ fn the_last_answer_that_is_allowed_says_close() {
         assert!(peer.answer().await.closes());
         assert_eq!(peer.ending().await, Ending::Closed);
         let record = host.closed(&peer, Phase::Handler, Reason::Requests).await;
-        assert_eq!(record.requests, 2);
+        assert_eq!((record.requests, host.limits(Reason::Requests)), (2, 1));
+    });
+}
+
+#[test]
+fn a_request_that_outlives_the_age_is_the_last() {
+    Setup::kept().set("max_connection_age", "20s").run(async |host| {
+        let mut peer = host.connect().await;
+        peer.get("/").await;
+        let request = host.request().await;
+        sleep(secs(25)).await;
+        assert_eq!(request.cancelled(), None);
+        hello(&request);
+        assert!(peer.answer().await.closes());
+        assert_eq!(peer.ending().await, Ending::Closed);
+        host.closed(&peer, Phase::Handler, Reason::Age).await;
+        assert_eq!(host.limits(Reason::Age), 1);
     });
 }

@@ -98,7 +98,8 @@ fn the_limits_of_the_answer_are_moved_while_it_waits() {
 fn the_cap_on_content_is_lowered_for_one_request() {
     Setup::kept().run(async |host| {
         let mut peer = host.connect().await;
-        peer.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n0\r\n\r\n").await;
+        peer.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n0\r\n\r\n")
+            .await;
         let request = host.request().await;
         request.set_limit("max_body_bytes", 4).unwrap();
         assert_eq!(read_all(&request).await, Err(RequestError::TooLarge));

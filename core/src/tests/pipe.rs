@@ -48,7 +48,9 @@ impl Transport for Pipe {
         let mut cx = Context::from_waker(Waker::noop());
         let mut octet = [0];
         let mut unread = ReadBuf::new(&mut octet);
-        if Pin::new(&mut self.stream).poll_read(&mut cx, &mut unread).is_ready() && !unread.filled().is_empty() {
+        if Pin::new(&mut self.stream).poll_read(&mut cx, &mut unread).is_ready()
+            && !unread.filled().is_empty()
+        {
             self.resets.by_server.set(true);
         }
         let _ = Pin::new(&mut self.stream).poll_shutdown(&mut cx);
@@ -57,8 +59,18 @@ impl Transport for Pipe {
     fn bound_orphan(&self, _: Duration) {}
 }
 
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
 impl AsyncRead for Pipe {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let reset = self.resets.by_peer.get();
         poll_read(Pin::new(&mut self.stream), cx, buffer, reset)
     }
@@ -108,7 +120,11 @@ impl Line {
 }
 
 impl AsyncRead for Line {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let reset = self.resets.clone();
         // What came before a reset is read first, as from a kernel's buffer.
         poll_read(Pin::new(&mut self.stream), cx, buffer, reset.by_server.get())

@@ -8,10 +8,12 @@ use crate::request::Body;
 
 #[test]
 fn a_burst_of_a_hundred_is_answered_in_order() {
-    let echo = || Setup::inline(|request| {
-        let target = request.exchange().head().target().to_vec();
-        request.respond(200, [], Body::Copied(&target)).unwrap();
-    });
+    let echo = || {
+        Setup::inline(|request| {
+            let target = request.exchange().head().target().to_vec();
+            request.respond(200, [], Body::Copied(&target)).unwrap();
+        })
+    };
     for setup in [echo(), echo().tls(), echo().capacity(100)] {
         setup.run(async |host| {
             let mut peer = host.connect().await;
@@ -32,7 +34,11 @@ fn a_burst_of_a_hundred_is_answered_in_order() {
             tokio::join!(send, receive);
             let answers = String::from_utf8(answers).unwrap();
             assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 100);
-            let bodies: Vec<_> = answers.split("HTTP/1.1 200 OK").skip(1).map(|one| one.rsplit('\n').next().unwrap()).collect();
+            let bodies: Vec<_> = answers
+                .split("HTTP/1.1 200 OK")
+                .skip(1)
+                .map(|one| one.rsplit('\n').next().unwrap())
+                .collect();
             assert_eq!(bodies, (0..100).map(|n| format!("/{n}")).collect::<Vec<_>>());
             host.turn().await;
             assert_eq!(host.outcomes(), [(200, Reason::Complete); 100]);
@@ -45,7 +51,10 @@ fn a_burst_of_a_hundred_is_answered_in_order() {
 fn a_request_waits_for_the_answer_in_front_of_it() {
     Setup::kept().run(async |host| {
         let mut peer = host.connect().await;
-        peer.send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nPOST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nsome").await;
+        peer.send(
+            "GET /1 HTTP/1.1\r\nHost: a\r\n\r\nPOST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nsome",
+        )
+        .await;
         let first = host.request().await;
         host.turn().await;
         assert!(!host.is_request_waiting());
@@ -62,7 +71,10 @@ fn a_request_waits_for_the_answer_in_front_of_it() {
 fn nothing_behind_a_close_is_answered() {
     Setup::hello().run(async |host| {
         let mut peer = host.connect().await;
-        peer.send("GET /1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        peer.send(
+            "GET /1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n",
+        )
+        .await;
         assert!(peer.answer().await.closes());
         assert_eq!(peer.ending().await, Ending::Closed);
         peer.finish().await;
@@ -75,7 +87,10 @@ fn nothing_behind_a_close_is_answered() {
 fn a_refusal_comes_behind_the_answers_in_front_of_it() {
     Setup::hello().run(async |host| {
         let mut peer = host.connect().await;
-        peer.send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\n\r\nGET /3 HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        peer.send(
+            "GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\n\r\nGET /3 HTTP/1.1\r\nHost: a\r\n\r\n",
+        )
+        .await;
         assert_eq!(peer.answer().await.status, 200);
         assert_eq!(peer.answer().await.status, 400);
         assert_eq!(peer.ending().await, Ending::Closed);

@@ -224,7 +224,9 @@ fn head_204_and_304_carry_no_content() {
     })
     .run(async |host| {
         let mut peer = host.connect().await;
-        for (method, status, length) in [("HEAD", 200, Some("7")), ("GET", 204, None), ("GET", 304, None), ("HEAD", 404, Some("7"))] {
+        for (method, status, length) in
+            [("HEAD", 200, Some("7")), ("GET", 204, None), ("GET", 304, None), ("HEAD", 404, Some("7"))]
+        {
             peer.send(format!("{method} /{status} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
             let answer = peer.answer_to(method).await;
             assert_eq!((answer.status, answer.field("content-length")), (status, length), "{method}");

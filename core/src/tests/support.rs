@@ -90,7 +90,8 @@ impl Setup {
 
     /// Runs the scenario, and checks afterwards that the books balance.
     pub(super) fn run(self, scenario: impl AsyncFnOnce(&Host)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         LocalSet::new().block_on(&runtime, async {
             let (host, running) = Host::start(self);
             // An hour of paused time passes in a moment.
@@ -153,7 +154,8 @@ impl Host {
         };
         let (server, shared) = Server::in_memory(&config).unwrap();
         let inbox = shared.inboxes[0].clone();
-        let reactor = Reactor::new(0, shared.clone(), inbox.clone(), Deadlines::new(inbox.coarse_now.clone()));
+        let reactor =
+            Reactor::new(0, shared.clone(), inbox.clone(), Deadlines::new(inbox.coarse_now.clone()));
         let running = tokio::task::spawn_local({
             let reactor = reactor.clone();
             async move { reactor.run().await }
@@ -311,7 +313,10 @@ impl Host {
         for last in closed {
             assert_ne!(last.closed, Some(Reason::Internal));
             let steps = connections.iter().filter(|record| record.connection.id == last.connection.id);
-            assert!(steps.map(|record| record.seq).eq(1..=last.seq), "each step is told once, in order, and none behind the close");
+            assert!(
+                steps.map(|record| record.seq).eq(1..=last.seq),
+                "each step is told once, in order, and none behind the close"
+            );
         }
         assert_eq!(lock(&self.records.requests).len() as u64, started);
     }
