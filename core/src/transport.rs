@@ -69,11 +69,13 @@ pub(crate) struct Metered<T: Transport> {
     /// Octets read before somebody decided what they are; handed out first.
     replay: Vec<u8>,
     replayed: usize,
+    /// The end, or a reset, is on its way already.
+    finished: bool,
 }
 
 impl<T: Transport> Metered<T> {
     pub(crate) fn new(inner: T, meter: Rc<Meter>) -> Self {
-        Self { inner, meter, replay: Vec::new(), replayed: 0 }
+        Self { inner, meter, replay: Vec::new(), replayed: 0, finished: false }
     }
 
     /// Hands `octets` out before anything else that is read.
@@ -85,7 +87,9 @@ impl<T: Transport> Metered<T> {
 
 impl<T: Transport> Drop for Metered<T> {
     fn drop(&mut self) {
-        self.inner.finish();
+        if !self.finished {
+            self.inner.finish();
+        }
     }
 }
 
@@ -154,25 +158,27 @@ pub(crate) enum Wire<T: Transport> {
 }
 
 impl<T: Transport> Wire<T> {
-    fn socket(&mut self) -> &mut T {
+    fn metered(&mut self) -> &mut Metered<T> {
         match self {
-            Self::Plain(plain) => &mut plain.inner,
-            Self::Tls(tls) => &mut tls.get_mut().0.inner,
+            Self::Plain(plain) => plain,
+            Self::Tls(tls) => tls.get_mut().0,
         }
     }
 
     /// Ends with a reset.
     pub(crate) fn reset(&mut self) {
-        self.socket().reset();
+        let metered = self.metered();
+        metered.inner.reset();
+        metered.finished = true;
     }
 
     /// Closes: close_notify as far as it goes into the socket at once, then the end of the stream.
     pub(crate) fn close(&mut self, cx: &mut Context<'_>, patience: Duration) {
-        let _ = Pin::new(&mut *self).poll_shutdown(cx);
-        let inner = self.socket();
+        let told = Pin::new(&mut *self).poll_shutdown(cx);
+        let metered = self.metered();
         // What the kernel still has to send must not outlive us for minutes.
-        inner.bound_orphan(patience);
-        inner.finish();
+        metered.inner.bound_orphan(patience);
+        metered.finished = matches!(told, Poll::Ready(Ok(())));
     }
 }
 

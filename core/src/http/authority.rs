@@ -24,10 +24,6 @@ pub(super) fn is_same(a: &[u8], b: &[u8]) -> bool {
 }
 
 fn split(authority: &[u8]) -> Option<(&[u8], Option<u16>)> {
-    // What nearly every client sends: one pass over octets that need no further look.
-    if !authority.is_empty() && octets::all(octets::REG_NAME, authority) {
-        return Some((authority, None));
-    }
     let host_len = match authority.first()? {
         b'[' => memchr::memchr(b']', authority)? + 1,
         _ => memchr::memchr(b':', authority).unwrap_or(authority.len()),
@@ -47,11 +43,15 @@ fn parse_port(rest: &[u8]) -> Option<Option<u16>> {
         [b':', digits @ ..] => digits,
         _ => return None,
     };
-    // `str::parse` alone would take a plus sign.
-    if !digits.iter().all(u8::is_ascii_digit) {
-        return None;
+    let mut port = 0u32;
+    for digit in digits {
+        // Never above ten times 65,535 and nine: leading zeros may be many, the number may not be large.
+        port = port * 10 + u32::from(digit.is_ascii_digit().then(|| digit - b'0')?);
+        if port > u32::from(u16::MAX) {
+            return None;
+        }
     }
-    std::str::from_utf8(digits).ok()?.parse().ok().map(Some)
+    u16::try_from(port).ok().map(Some)
 }
 
 /// `[` IPv6address `]`. IPvFuture has no assigned version, and zone identifiers mean nothing to a peer.
@@ -62,6 +62,9 @@ fn is_ipv6_literal(host: &[u8]) -> bool {
 
 /// A registered name, of which a dotted IPv4 address is one (RFC 3986 §3.2.2).
 fn is_reg_name(host: &[u8]) -> bool {
+    if octets::all(octets::REG_NAME, host) {
+        return !host.is_empty();
+    }
     let mut pieces = host.split(|octet| *octet == b'%');
     let plain = pieces.next().unwrap_or_default();
     let encoded = |piece: &[u8]| match piece {
