@@ -85,7 +85,11 @@ class H2:
         self.settings_seen = 0
         self.acknowledged = 0
         self.unread = b""
-        self.refunds = True
+        # What we may still send: of the connection (0) and of each stream.
+        self.windows = {0: 65535}
+        self.initial_window = 65535
+        # What came and has not been returned to the other side's windows.
+        self.owed = {}
         if preface:
             self.peer.send(PREFACE + settings(**initial))
 
@@ -99,8 +103,13 @@ class H2:
         return self.peer.send(octets, drip)
 
     def headers(self, stream, fields, end=True, whole=True):
-        flags = END_STREAM * end | END_HEADERS * whole
-        return self.send(frame(HEADERS, flags, stream, block(fields)))
+        """HEADERS, and CONTINUATION for what does not fit; without END_HEADERS unless `whole`."""
+        octets = block(fields)
+        pieces = [octets[at : at + 16384] for at in range(0, len(octets), 16384)] or [b""]
+        frames = [frame(HEADERS if not at else CONTINUATION, 0, stream, piece) for at, piece in enumerate(pieces)]
+        frames[0] = frames[0][:4] + bytes([frames[0][4] | END_STREAM * end]) + frames[0][5:]
+        frames[-1] = frames[-1][:4] + bytes([frames[-1][4] | END_HEADERS * whole]) + frames[-1][5:]
+        return self.send(b"".join(frames))
 
     def data(self, stream, octets, end=False):
         return self.send(frame(DATA, END_STREAM * end, stream, octets))
@@ -113,11 +122,12 @@ class H2:
         deadline = time.monotonic() + timeout
         while not wanted():
             try:
-                if not self.peer.receive(deadline - time.monotonic()):
-                    return wanted()
+                alive = self.peer.receive(deadline - time.monotonic())
             except TimeoutError:
                 return wanted()
             self._take()
+            if not alive:
+                return wanted()
         return True
 
     def response(self, number, timeout=PATIENCE):
@@ -136,6 +146,14 @@ class H2:
         assert not self.read(lambda: False, timeout)
         assert self.peer.eof, "still open"
         return self.peer.ended
+
+    def room(self, number):
+        """How many octets of content may be sent on a stream."""
+        return min(self.windows[0], self.windows.setdefault(number, self.initial_window))
+
+    def spend(self, number, octets):
+        self.windows[0] -= octets
+        self.windows[number] -= octets
 
     def ping(self, timeout=PATIENCE):
         """A round trip: everything sent before it has been seen."""
@@ -160,9 +178,9 @@ class H2:
             stream = self.stream(number)
             stream.content += payload
             stream.ended |= bool(flags & END_STREAM)
-            if payload and self.refunds:
-                refund = struct.pack(">I", len(payload))
-                self.send(frame(WINDOW_UPDATE, 0, 0, refund) + frame(WINDOW_UPDATE, 0, number, refund))
+            self._refund(0, len(payload))
+            if not stream.ended:
+                self._refund(number, len(payload))
         elif kind == HEADERS:
             # The servers under test send header blocks that fit one frame.
             assert flags & END_HEADERS, "CONTINUATION from a server"
@@ -171,14 +189,27 @@ class H2:
             self.stream(number).code = code(payload)
         elif kind == SETTINGS and flags & ACK:
             self.acknowledged += 1
+        elif kind == WINDOW_UPDATE:
+            opened = self.windows.setdefault(number, self.initial_window)
+            self.windows[number] = opened + int.from_bytes(payload, "big")
         elif kind == SETTINGS:
             self.settings_seen += 1
+            for identifier, value in struct.iter_unpack(">HI", payload):
+                if identifier == INITIAL_WINDOW_SIZE:
+                    self.windows.update({n: w + value - self.initial_window for n, w in self.windows.items() if n})
+                    self.initial_window = value
             if self.acknowledge:
                 self.send(frame(SETTINGS, ACK))
         elif kind == PING and flags & ACK:
             self.pongs += 1
         elif kind == GOAWAY:
             self.goaways.append((int.from_bytes(payload[:4], "big"), code(payload[4:8])))
+
+    def _refund(self, number, octets):
+        """Opens a window again, by large steps: many small ones are taken for an attack."""
+        self.owed[number] = self.owed.get(number, 0) + octets
+        if self.owed[number] >= 16384:
+            self.send(frame(WINDOW_UPDATE, 0, number, struct.pack(">I", self.owed.pop(number))))
 
     @staticmethod
     def _header_list(stream, flags, pairs):

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -58,8 +59,10 @@ class Probe:
                 env={**os.environ, **(env or {})},
             )
         self.lines = []
+        self._reading = threading.Lock()
         self._read = 0
         self._rest = b""
+        self._output = b""
         try:
             self.urls = self._await_ready()
         except BaseException:
@@ -80,6 +83,16 @@ class Probe:
         assert all(len(pair) == 2 and pair[0] == "listening" for pair in words), lines
         return [pair[1] for pair in words]
 
+    def next_line(self, timeout=5.0):
+        """The next line of its output behind `ready`."""
+        deadline = time.monotonic() + timeout
+        while b"\n" not in self._output:
+            assert time.monotonic() < deadline, f"nothing said within {timeout} s"
+            self._output += self.process.stdout.read() or b""
+            time.sleep(0.01)
+        line, _, self._output = self._output.partition(b"\n")
+        return line.decode()
+
     def address(self, listener):
         """(host, port) of a listener on TCP."""
         host, port = self.urls[listener].split("://")[1].rsplit(":", 1)
@@ -92,6 +105,10 @@ class Probe:
 
     def events(self):
         """All lines so far."""
+        with self._reading:
+            return self._events()
+
+    def _events(self):
         if not self.events_path.exists():
             return self.lines
         with self.events_path.open("rb") as file:
@@ -118,6 +135,27 @@ class Probe:
             lambda event: event["event"] == "closed" and event["peer"] == peer.name,
             timeout,
             f"close of {peer.name}",
+            since=peer.mark,
+        )
+
+    def has_closed(self, peer):
+        """Whether it has said so."""
+        return any(event["event"] == "closed" and event["peer"] == peer.name for event in self.events()[peer.mark :])
+
+    def conn(self, peer):
+        """The id of a peer's connection."""
+        entered = self.await_event(
+            lambda event: event["event"] == "entered" and event["peer"] == peer.name, what=peer.name, since=peer.mark
+        )
+        return entered["conn"]
+
+    def await_request(self, peer, reason, timeout=5.0):
+        """The end of a request of this peer, with this reason."""
+        conn = self.conn(peer)
+        return self.await_event(
+            lambda event: event["event"] == "request" and (event["conn"], event["reason"]) == (conn, reason),
+            timeout,
+            f"request of {peer.name} that ended with {reason}",
             since=peer.mark,
         )
 

@@ -51,7 +51,6 @@ class Peer:
         host, port = self.sock.getsockname()[:2]
         self.name = f"{host}:{port}"
         self.began = time.monotonic()
-        self.raw = self.sock
         self.buffer = b""
         self.eof = False
         if tls:
@@ -68,7 +67,7 @@ class Peer:
 
     def reset(self):
         """Closes with a reset."""
-        self.raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.sock.close()
 
     def send(self, octets, drip=None):
@@ -82,9 +81,9 @@ class Peer:
         return True
 
     def end(self):
-        """Nothing more will be sent."""
+        """Nothing more will be sent: a FIN, and over TLS no close_notify in front of it."""
         with contextlib.suppress(OSError):
-            self.raw.shutdown(socket.SHUT_WR)
+            socket.socket.shutdown(self.sock, socket.SHUT_WR)
 
     def receive(self, timeout=PATIENCE):
         """Reads what is there into the buffer: False at the end, however it comes; `self.ended` says how."""
