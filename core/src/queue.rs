@@ -134,6 +134,11 @@ impl Queue {
         true
     }
 
+    /// The server that took the queue did not start after all.
+    pub(crate) fn detach(&self) {
+        lock(&self.events).load = None;
+    }
+
     /// A running slot is free again: requests that waited for one may be taken.
     pub(crate) fn resume(&self) {
         let mut events = lock(&self.events);

@@ -284,8 +284,9 @@ impl Shared {
         let dispatch = Dispatcher::new(&config.dispatch)
             .map_err(|error| Error::new(ErrorKind::Io, format!("no descriptor for the queue: {error}")).caused_by(error))?;
         let load = Load::new(settings.max_running_handlers as usize, settings.max_queued_requests as usize);
-        for queue in dispatch.queues() {
+        for (index, queue) in dispatch.queues().iter().enumerate() {
             if !queue.attach(load.clone()) {
+                dispatch.queues()[..index].iter().for_each(|taken| taken.detach());
                 return Err(Error::new(ErrorKind::State, "a queue serves another server already"));
             }
         }
