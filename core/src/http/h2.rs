@@ -37,7 +37,7 @@ use answer::CommonFields;
 use line::{Line, LineHandle};
 use observer::{Event, Observer, Watch};
 use phases::Phases;
-use stream::{Fate, Fresh, Stream};
+use stream::{Fate, Fresh};
 use streams::Streams;
 
 /// Room that lists of one turn keep while the connection is idle.
@@ -192,7 +192,7 @@ impl<'h, T: Transport> Driver<'h, T> {
         connection.link.attend(cx.waker());
         self.side.now = connection.now();
         self.side.watch.refill(self.side.now / 1000);
-        let over = self.accept_all(cx);
+        let over = self.accept_all(connection, cx);
         self.note_socket(connection);
         let mut busy = self.take_events(connection);
         if let Some(outcome) = over {
@@ -219,10 +219,12 @@ impl<'h, T: Transport> Driver<'h, T> {
     }
 
     /// Drives h2 and collects the streams that the peer has opened. `Some`: h2 is done.
-    fn accept_all(&mut self, cx: &mut Context<'_>) -> Option<Result<(), h2::Error>> {
+    fn accept_all(&mut self, connection: &Connection, cx: &mut Context<'_>) -> Option<Result<(), h2::Error>> {
         loop {
             match self.h2.poll_accept(cx) {
-                Poll::Ready(Some(Ok((request, respond)))) => self.fresh.push(Fresh::new(request, respond)),
+                Poll::Ready(Some(Ok((request, respond)))) => {
+                    self.fresh.push(Fresh::new(request, respond, connection, &self.side));
+                }
                 Poll::Ready(Some(Err(error))) => return Some(Err(error)),
                 Poll::Ready(None) => return Some(Ok(())),
                 Poll::Pending => return None,
@@ -320,16 +322,18 @@ impl<'h, T: Transport> Driver<'h, T> {
         }
         // Before the program sees the first of them: what it may ask about is true then.
         self.streams_open(connection);
-        let mut fresh = mem::take(&mut self.fresh);
-        for stream in fresh.drain(..) {
-            let id = stream.id;
+        let mut list = mem::take(&mut self.fresh);
+        for fresh in list.drain(..) {
+            let id = fresh.id;
             let began = self.phases.block_began().unwrap_or(self.side.now);
-            if let Ok((stream, fate)) = Stream::open(stream, began, connection, &mut self.side) {
-                self.streams.insert(id, stream);
+            if let Some((stream, head, books)) = fresh.open(began, connection, &mut self.side)
+                && let Some(stream) = self.streams.insert(id, stream)
+            {
+                let fate = stream.begin(head, books, connection, &mut self.side);
                 self.settle(id, fate, connection);
             }
         }
-        self.fresh = fresh;
+        self.fresh = list;
         true
     }
 
@@ -380,8 +384,9 @@ impl<'h, T: Transport> Driver<'h, T> {
 
     /// Ends a stream; `false` if there is none.
     fn finish(&mut self, id: u32, fate: Fate, connection: &mut Connection) -> bool {
-        let Some(stream) = self.streams.remove(id) else { return false };
+        let Some(stream) = self.streams.get(id) else { return false };
         stream.end(fate, connection, &mut self.side);
+        self.streams.remove(id);
         true
     }
 
@@ -395,6 +400,7 @@ impl<'h, T: Transport> Driver<'h, T> {
 
     /// An idle connection keeps no list that a burst has grown.
     fn slim(&mut self) {
+        self.streams.slim();
         self.fresh.shrink_to(KEPT);
         self.events.shrink_to(KEPT);
         self.touched.shrink_to(KEPT);

@@ -16,6 +16,9 @@ use crate::transport::Transport;
 /// one round trip; a peer that does not answer a PING within this has no claim to more.
 const ROUND_TRIP: u64 = 1_000_000;
 
+/// Idle for longer than this, a connection is not between two bursts: it gives back the room that the last one took.
+const PAUSE: u64 = 1_000_000;
+
 /// Where the connection is, and since when.
 pub(super) struct Phases {
     /// The handshake's end.
@@ -36,6 +39,8 @@ pub(super) struct Phases {
     /// The socket took something, or had nothing to take.
     socket: Moment,
     half_closed: bool,
+    /// The room that a burst has taken was given back.
+    slim: bool,
     /// h2 has something to send that is not a stream's.
     pub(super) moved: bool,
     counted: [u32; Glitch::COUNT],
@@ -54,6 +59,7 @@ impl Phases {
             closing: None,
             socket: since,
             half_closed: false,
+            slim: true,
             moved: false,
             counted: [0; Glitch::COUNT],
         }
@@ -234,7 +240,7 @@ impl<T: Transport> Driver<'_, T> {
         if phase == Phase::Idle {
             if connection.phase() != Phase::Idle {
                 self.phases.idle = self.side.now;
-                self.slim();
+                self.phases.slim = false;
             } else if !busy && !self.side.blocked {
                 // Whatever was on its way out is out.
                 self.side.shadows.forget();
@@ -247,7 +253,7 @@ impl<T: Transport> Driver<'_, T> {
     fn next_strike(&self, connection: &Connection) -> (Moment, Strike) {
         let settings = &connection.settings;
         let phases = &self.phases;
-        let mut strikes = [(NEVER, Strike::Preface); 5];
+        let mut strikes = [(NEVER, Strike::Preface); 6];
         if let Some(since) = phases.settings_taken.filter(|_| !phases.settings_acknowledged) {
             strikes[0] = (since + micros(settings.h2_settings_timeout), Strike::Settings);
         }
@@ -272,6 +278,9 @@ impl<T: Transport> Driver<'_, T> {
         if self.side.blocked && self.unfinished.is_empty() {
             strikes[4] = (phases.socket + micros(settings.flush_timeout), Strike::Stalled);
         }
+        if connection.phase() == Phase::Idle && !phases.slim {
+            strikes[5] = (phases.idle + PAUSE, Strike::Slim);
+        }
         strikes.into_iter().min_by_key(|(due, _)| *due).unwrap_or((NEVER, Strike::Preface))
     }
 
@@ -281,6 +290,11 @@ impl<T: Transport> Driver<'_, T> {
             return None;
         }
         let (code, reason) = match strike {
+            Strike::Slim => {
+                self.slim();
+                self.phases.slim = true;
+                return None;
+            }
             Strike::Age => {
                 self.retire(Reason::Age, connection);
                 return None;
@@ -393,7 +407,7 @@ impl<T: Transport> Driver<'_, T> {
     }
 }
 
-/// A limit of the connection itself.
+/// What is due on the connection itself.
 #[derive(Clone, Copy)]
 enum Strike {
     Preface,
@@ -403,5 +417,6 @@ enum Strike {
     Idle,
     Age,
     Retired(Reason),
+    Slim,
     Stalled,
 }

@@ -4,7 +4,6 @@
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::SendResponse;
-use http::request::Parts;
 
 use super::Side;
 use super::gather::{Gather, Gathered};
@@ -14,7 +13,7 @@ use crate::connection::Connection;
 use crate::counters::STREAMS;
 use crate::deadline::{Moment, NEVER, PhaseClock, Strike, micros};
 use crate::exchange::{ContentEnd, Exchange, State};
-use crate::http::head::{Framing, Head};
+use crate::http::head::{Framing, Head, Refusal};
 use crate::http::live::{Books, Live};
 use crate::phase::Phase;
 use crate::reason::Reason;
@@ -64,37 +63,48 @@ impl Fate {
 /// A stream that h2 has just handed over.
 pub(super) struct Fresh {
     pub(super) id: u32,
-    parts: Parts,
-    content: RecvStream,
+    head: Result<Head, Refusal>,
+    /// `None`: HEADERS ended the stream.
+    content: Option<RecvStream>,
     respond: SendResponse<Bytes>,
     /// The peer has reset it already: the program never sees it.
     pub(super) reset: bool,
 }
 
 impl Fresh {
-    pub(super) fn new(request: http::Request<RecvStream>, respond: SendResponse<Bytes>) -> Self {
+    /// Checks the head. What it comes to must wait until all streams of the turn are here.
+    pub(super) fn new(
+        request: http::Request<RecvStream>,
+        respond: SendResponse<Bytes>,
+        connection: &Connection,
+        side: &Side,
+    ) -> Self {
         let (parts, content) = request.into_parts();
-        Self { id: respond.stream_id().as_u32(), parts, content, respond, reset: false }
+        let end = content.is_end_stream();
+        let head = Head::from_h2(&parts, end, connection.info.secure, &side.limits);
+        Self {
+            id: respond.stream_id().as_u32(),
+            head,
+            content: (!end).then_some(content),
+            respond,
+            reset: false,
+        }
     }
-}
 
-impl Stream {
-    /// Checks the head and hands the request on. `Err`: the stream is over already.
+    /// Opens the books. `None`: the stream is over already.
     pub(super) fn open(
-        fresh: Fresh,
+        self,
         began: Moment,
         connection: &mut Connection,
         side: &mut Side,
-    ) -> Result<(Self, Option<Fate>), ()> {
-        let Fresh { id, parts, content, mut respond, reset } = fresh;
+    ) -> Option<(Stream, Head, Books)> {
+        let Self { id, head, content, mut respond, reset } = self;
         let mut books = Books::open(connection, began, side.now);
         if reset {
-            books.close(connection, None, 0, Reason::PeerReset);
-            return Err(());
+            books.close(connection, head.as_ref().ok(), 0, Reason::PeerReset);
+            return None;
         }
-        let end = content.is_end_stream();
-        let secure = connection.info.secure;
-        let head = match Head::from_h2(&parts, end, secure, &side.limits) {
+        let head = match head {
             Ok(head) => head,
             Err(refusal) => {
                 connection.limit(refusal.reason);
@@ -108,41 +118,46 @@ impl Stream {
                     None => respond.send_reset(h2::Reason::PROTOCOL_ERROR),
                 }
                 books.close(connection, None, 0, refusal.reason);
-                return Err(());
+                return None;
             }
         };
-        if connection.settings.redirect_to_https && !secure {
+        if connection.settings.redirect_to_https && !connection.info.secure {
             side.shadows.push(id);
             books.status = 308;
             let _ = respond.send_response(side.fields.redirect(connection, side.now, &head), true);
             books.close(connection, Some(&head), 0, Reason::Complete);
-            return Err(());
+            return None;
         }
-        connection
-            .reactor
-            .tally
-            .write(connection.listener.index, |cells| cells.inc(STREAMS, books.phase().id()));
-        let mut stream = Self {
+        Some((Stream::new(id, respond, content), head, books))
+    }
+}
+
+impl Stream {
+    fn new(id: u32, respond: SendResponse<Bytes>, content: Option<RecvStream>) -> Self {
+        Self {
             id,
             respond,
-            receiving: Receiving::new((!end).then_some(content)),
+            receiving: Receiving::new(content),
             sending: Sending::default(),
             stage: Stage::Between,
             due: NEVER,
             expiry: Reason::Internal,
             listed: false,
-        };
-        let fate = stream.begin(head, books, connection, side);
-        Ok((stream, fate))
+        }
     }
 
-    fn begin(
+    /// Hands the request on: to the program, or first to be gathered. `Some`: the stream is over.
+    pub(super) fn begin(
         &mut self,
         head: Head,
         books: Books,
         connection: &mut Connection,
         side: &mut Side,
     ) -> Option<Fate> {
+        connection
+            .reactor
+            .tally
+            .write(connection.listener.index, |cells| cells.inc(STREAMS, books.phase().id()));
         match head.framing() {
             Framing::None => self.dispatch(head, books, Some(Bytes::new()), connection, side),
             Framing::Length(length)
@@ -368,7 +383,7 @@ impl Stream {
 
     /// Ends the stream and its request. What h2 still has to send of it goes out; content that still comes is answered with
     /// RST_STREAM NO_ERROR (RFC 9113 8.1), which h2 does when the handles are dropped.
-    pub(super) fn end(mut self, fate: Fate, connection: &mut Connection, side: &mut Side) {
+    pub(super) fn end(&mut self, fate: Fate, connection: &mut Connection, side: &mut Side) {
         let mut answered = None;
         match fate {
             Fate::Answer(status, _) if !self.sending.head_is_out() => {

@@ -22,7 +22,7 @@ impl Streams {
     }
 
     /// Takes in a stream that the peer has just opened.
-    pub(super) fn insert(&mut self, id: u32, stream: Stream) {
+    pub(super) fn insert(&mut self, id: u32, stream: Stream) -> Option<&mut Stream> {
         let place = match self.free.pop() {
             Some(place) => {
                 self.places[place as usize] = Some(stream);
@@ -36,6 +36,7 @@ impl Streams {
         };
         // RFC 9113 5.1.1: h2 refuses an id that does not grow.
         self.index.push_back((id, place));
+        self.places[place as usize].as_mut()
     }
 
     pub(super) fn get(&mut self, id: u32) -> Option<&mut Stream> {
@@ -43,19 +44,24 @@ impl Streams {
         self.places[self.index[at].1 as usize].as_mut()
     }
 
-    pub(super) fn remove(&mut self, id: u32) -> Option<Stream> {
-        let at = self.position(id)?;
-        let (_, place) = self.index.remove(at)?;
-        let stream = self.places[place as usize].take();
-        self.free.push(place);
+    /// Drops a stream where it lies.
+    pub(super) fn remove(&mut self, id: u32) {
+        if let Some(at) = self.position(id)
+            && let Some((_, place)) = self.index.remove(at)
+        {
+            self.places[place as usize] = None;
+            self.free.push(place);
+        }
+    }
+
+    /// Gives back the room that a burst has taken. Only while there is no stream.
+    pub(super) fn slim(&mut self) {
         if self.index.is_empty() {
-            self.free.clear();
+            self.free = Vec::new();
             self.places.clear();
             self.places.shrink_to(KEPT);
-            self.free.shrink_to(KEPT);
             self.index.shrink_to(KEPT);
         }
-        stream
     }
 
     /// The ids of all streams, oldest first.
