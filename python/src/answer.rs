@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use bartizan::Body;
 use bytes::Bytes;
-use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::Borrowed;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -98,7 +98,12 @@ fn status(value: &Bound<'_, PyAny>) -> PyResult<u16> {
     })
 }
 
-fn rest(status: u16, mut fields: Fields, body: &Bound<'_, PyAny>, trailers: Option<Py<PyAny>>) -> PyResult<Rest> {
+fn rest(
+    status: u16,
+    mut fields: Fields,
+    body: &Bound<'_, PyAny>,
+    trailers: Option<Py<PyAny>>,
+) -> PyResult<Rest> {
     let py = body.py();
     let content = if let Ok(octets) = body.cast::<PyBytes>() {
         Content::Octets(octets.clone().unbind())
@@ -117,7 +122,9 @@ fn rest(status: u16, mut fields: Fields, body: &Bound<'_, PyAny>, trailers: Opti
         Content::Iterable(body.clone().unbind())
     } else {
         let kind = body.get_type().name()?;
-        return Err(PyTypeError::new_err(format!("{kind} is no answer: bytes, str, Response, iterator, Path or a tuple")));
+        return Err(PyTypeError::new_err(format!(
+            "{kind} is no answer: bytes, str, Response, iterator, Path or a tuple"
+        )));
     };
     Ok(Rest { status, fields, content, trailers })
 }
@@ -141,7 +148,8 @@ fn is_path(body: &Bound<'_, PyAny>) -> PyResult<bool> {
 
 fn media_type(path: &Bound<'_, PyAny>) -> PyResult<String> {
     let py = path.py();
-    let guess = py.import(intern!(py, "mimetypes"))?.call_method1(intern!(py, "guess_type"), (path.str()?,))?;
+    let guess =
+        py.import(intern!(py, "mimetypes"))?.call_method1(intern!(py, "guess_type"), (path.str()?,))?;
     let (kind, encoding): (Option<String>, Option<String>) = guess.extract()?;
     // A compressed file is not of its inner type unless content-encoding says so, which is the program's choice.
     Ok(kind.filter(|_| encoding.is_none()).unwrap_or_else(|| "application/octet-stream".into()))

@@ -45,7 +45,9 @@ impl Request {
         }
         let chunk = match self.act(|request| request.read_chunk(Some(Duration::ZERO))) {
             // Nothing is here yet: only now is it worth giving the interpreter away.
-            Err(RequestError::TimedOut) => self.share().and_then(|request| py.detach(|| request.read_chunk(None))),
+            Err(RequestError::TimedOut) => {
+                self.share().and_then(|request| py.detach(|| request.read_chunk(None)))
+            }
             found => found,
         };
         chunk.map_err(|error| errors::of_request(py, error))
@@ -67,9 +69,8 @@ impl Request {
     /// As [`Request::read_some`], or a future that is done when it is worth looking again.
     pub(crate) fn poll_read<'py>(&self, py: Python<'py>, size: usize) -> PyResult<Bound<'py, PyAny>> {
         let failed = |error| errors::of_request(py, error);
-        let bytes = |chunk: Option<Bytes>| {
-            PyBytes::new(py, &self.within(chunk.unwrap_or_default(), size)).into_any()
-        };
+        let bytes =
+            |chunk: Option<Bytes>| PyBytes::new(py, &self.within(chunk.unwrap_or_default(), size)).into_any();
         if size == 0 {
             return Ok(PyBytes::new(py, b"").into_any());
         }
@@ -81,10 +82,11 @@ impl Request {
             found => return found.map(bytes).map_err(failed),
         }
         let waiter = self.context.service.waiters.enter(py)?;
-        let polled = self.act(|request| match request.poll_content(&mut Context::from_waker(&waiter.waker)) {
-            Poll::Pending => Ok(None),
-            Poll::Ready(found) => found.map(Some),
-        });
+        let polled =
+            self.act(|request| match request.poll_content(&mut Context::from_waker(&waiter.waker)) {
+                Poll::Pending => Ok(None),
+                Poll::Ready(found) => found.map(Some),
+            });
         if let Ok(None) = polled {
             return Ok(waiter.future);
         }

@@ -25,7 +25,8 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) fn new(py: Python<'_>, handler: Py<PyAny>, service: Arc<Service>) -> PyResult<Arc<Self>> {
-        let logger = py.import(intern!(py, "logging"))?.call_method1(intern!(py, "getLogger"), ("bartizan",))?;
+        let logger =
+            py.import(intern!(py, "logging"))?.call_method1(intern!(py, "getLogger"), ("bartizan",))?;
         Ok(Arc::new(Self { handler, service, logger: logger.unbind() }))
     }
 
@@ -46,7 +47,11 @@ impl Context {
     }
 
     /// Gives what a handler returned: an answer, or the promise of one.
-    pub(crate) fn give(self: &Arc<Self>, request: &Bound<'_, Request>, answer: &Bound<'_, PyAny>) -> PyResult<()> {
+    pub(crate) fn give(
+        self: &Arc<Self>,
+        request: &Bound<'_, Request>,
+        answer: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
         if let Ok(deferred) = answer.cast_exact::<Deferred>() {
             return if deferred.get().is_of(request) {
                 Ok(())
@@ -89,12 +94,17 @@ impl Context {
 }
 
 /// Logs one failure of a handler, with its traceback.
-pub(crate) fn log_failure(logger: &Bound<'_, PyAny>, text: &Bound<'_, PyAny>, subject: (String, String), error: PyErr) {
+pub(crate) fn log_failure(
+    logger: &Bound<'_, PyAny>,
+    text: &Bound<'_, PyAny>,
+    subject: (String, String),
+    error: PyErr,
+) {
     let py = logger.py();
     let keywords = pyo3::types::PyDict::new(py);
-    let logged = keywords
-        .set_item(intern!(py, "exc_info"), error.into_value(py))
-        .and_then(|()| logger.call_method(intern!(py, "error"), (text, subject.0, subject.1), Some(&keywords)));
+    let logged = keywords.set_item(intern!(py, "exc_info"), error.into_value(py)).and_then(|()| {
+        logger.call_method(intern!(py, "error"), (text, subject.0, subject.1), Some(&keywords))
+    });
     if let Err(error) = logged {
         error.write_unraisable(py, None);
     }

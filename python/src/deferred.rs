@@ -31,7 +31,11 @@ impl Deferred {
     }
 
     /// Runs a call on the request; the slot returns if the exchange turns out to be over.
-    fn act<R>(&self, py: Python<'_>, act: impl FnOnce(&CoreRequest) -> Result<R, RequestError>) -> PyResult<R> {
+    fn act<R>(
+        &self,
+        py: Python<'_>,
+        act: impl FnOnce(&CoreRequest) -> Result<R, RequestError>,
+    ) -> PyResult<R> {
         let request = self.request.get();
         let result = request.act(act);
         if let Err(RequestError::Cancelled(_)) = result {
@@ -97,7 +101,10 @@ impl Deferred {
         let handle = self.request.get().share().map_err(|error| errors::of_request(py, error))?;
         let patience = timeout.and_then(|timeout| Duration::try_from_secs_f64(timeout).ok());
         let result = py.detach(|| -> Result<(), RequestError> {
-            #[expect(clippy::disallowed_types, reason = "a caller's own patience, which no phase and no test's clock knows")]
+            #[expect(
+                clippy::disallowed_types,
+                reason = "a caller's own patience, which no phase and no test's clock knows"
+            )]
             let started = std::time::Instant::now();
             while taken < octets.len() {
                 let left = patience.map(|patience| patience.saturating_sub(started.elapsed()));

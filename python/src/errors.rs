@@ -59,9 +59,9 @@ pub(crate) fn of_request(py: Python<'_>, error: RequestError) -> PyErr {
         RequestError::Cancelled(reason) => of_reason(reason),
         RequestError::TooLarge => BodyTooLarge::new_err(RequestError::TooLarge.to_string()),
         RequestError::TimedOut => PyTimeoutError::new_err("timed out"),
-        RequestError::Deadlock => {
-            PyRuntimeError::new_err("would block a reactor thread: use defer() and another thread, or mode=\"workers\"")
-        }
+        RequestError::Deadlock => PyRuntimeError::new_err(
+            "would block a reactor thread: use defer() and another thread, or mode=\"workers\"",
+        ),
         other => PyRuntimeError::new_err(other.to_string()),
     }
 }
@@ -78,7 +78,9 @@ pub(crate) fn of_reason(reason: Reason) -> PyErr {
         | Reason::WriteTimeout
         | Reason::FlushTimeout => RequestTimeout::new_err(reason.name()),
         Reason::BodySize => BodyTooLarge::new_err(RequestError::TooLarge.to_string()),
-        Reason::Drain | Reason::ProgramStop => ServerClosed::new_err(format!("the server has stopped: {reason}")),
+        Reason::Drain | Reason::ProgramStop => {
+            ServerClosed::new_err(format!("the server has stopped: {reason}"))
+        }
         _ => ClientDisconnected::new_err(reason.name()),
     }
 }

@@ -55,7 +55,9 @@ impl Source {
         let mut ended = false;
         for event in events {
             match event {
-                Event::Request(request) => requests.push(Py::new(py, Request::new(request, self.context.clone()))?),
+                Event::Request(request) => {
+                    requests.push(Py::new(py, Request::new(request, self.context.clone()))?)
+                }
                 Event::Drop(number) => {
                     if let Ok(number) = number.downcast::<u64>() {
                         self.context.service.waiters.settle(py, *number);
@@ -121,7 +123,8 @@ impl Stream {
     /// Sends the head.
     #[pyo3(signature = (request, length = None))]
     fn begin(&self, py: Python<'_>, request: &Bound<'_, Request>, length: Option<u64>) -> PyResult<()> {
-        let begun = request.get().act(|request| request.begin(self.head.status, self.head.fields.iter(), length));
+        let begun =
+            request.get().act(|request| request.begin(self.head.status, self.head.fields.iter(), length));
         begun.map_err(|error| errors::of_request(py, error))
     }
 

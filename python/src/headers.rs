@@ -106,7 +106,12 @@ impl Headers {
 
     /// The value of this name, or `default`.
     #[pyo3(signature = (name, default = None, /))]
-    fn get<'py>(&self, py: Python<'py>, name: &str, default: Option<Bound<'py, PyAny>>) -> Option<Bound<'py, PyAny>> {
+    fn get<'py>(
+        &self,
+        py: Python<'py>,
+        name: &str,
+        default: Option<Bound<'py, PyAny>>,
+    ) -> Option<Bound<'py, PyAny>> {
         self.find(name).map(|value| PyString::new(py, &value).into_any()).or(default)
     }
 

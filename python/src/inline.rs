@@ -2,7 +2,7 @@
 //! lives as long as the reactor, since making and destroying one per request costs more than the request.
 
 use std::cell::Cell;
-use std::sync::Arc;
+use std::sync::Weak;
 
 use bartizan::{Handler, Request, Role};
 use pyo3::ffi;
@@ -10,12 +10,15 @@ use pyo3::prelude::*;
 
 use crate::context::Context;
 
-/// Calls the program's handler on the reactor.
-pub(crate) struct Inline(pub(crate) Arc<Context>);
+/// Calls the program's handler on the reactor. Weak, since the core keeps it as long as the numbers of an ended server are read,
+/// and would keep the program's objects alive with it.
+pub(crate) struct Inline(pub(crate) Weak<Context>);
 
 impl Handler for Inline {
     fn handle(&self, request: Request) {
-        Python::attach(|py| self.0.serve(py, request));
+        if let Some(context) = self.0.upgrade() {
+            Python::attach(|py| context.serve(py, request));
+        }
     }
 }
 

@@ -50,8 +50,12 @@ impl Listener {
         match bind {
             Some(bind) if faults.is_empty() => {
                 let tls = tls.map(|tls| tls.get().description().clone());
-                let description =
-                    Description { settings: overrides, server_names: names, trust_proxy, ..Description::new(bind, tls) };
+                let description = Description {
+                    settings: overrides,
+                    server_names: names,
+                    trust_proxy,
+                    ..Description::new(bind, tls)
+                };
                 Ok(Self { description })
             }
             _ => Err(errors::of_faults::<ConfigError>(py, &faults)),
@@ -65,7 +69,9 @@ pub(crate) fn read_bind(bind: &Bound<'_, PyAny>, faults: &mut Vec<String>) -> Py
         return descriptor(bind).map(|owned| Some(Bind::Descriptor(Arc::new(owned))));
     }
     let text: &str = bind.extract().map_err(|_| {
-        PyTypeError::new_err("bind is \"host:port\", \"unix:/path\", a descriptor, a Listener or a list of these")
+        PyTypeError::new_err(
+            "bind is \"host:port\", \"unix:/path\", a descriptor, a Listener or a list of these",
+        )
     })?;
     match text.parse() {
         Ok(bind) => Ok(Some(bind)),
@@ -95,7 +101,11 @@ pub(crate) fn networks(texts: &[String], faults: &mut Vec<String>) -> Vec<Cidr> 
     networks
 }
 
-fn overrides(level: Level, values: Option<&Bound<'_, PyDict>>, faults: &mut Vec<String>) -> PyResult<Overrides> {
+fn overrides(
+    level: Level,
+    values: Option<&Bound<'_, PyDict>>,
+    faults: &mut Vec<String>,
+) -> PyResult<Overrides> {
     let mut overrides = Overrides::new(level);
     settings::apply(values, faults, |key, value| {
         let set = match value {

@@ -9,7 +9,11 @@ use pyo3::types::PyDict;
 use crate::headers::latin1;
 
 /// A `ConnectionEvent`.
-pub(crate) fn connection<'py>(py: Python<'py>, seq: u64, record: &ConnectionRecord) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) fn connection<'py>(
+    py: Python<'py>,
+    seq: u64,
+    record: &ConnectionRecord,
+) -> PyResult<Bound<'py, PyAny>> {
     let event = PyDict::new(py);
     let kind = if record.closed.is_some() { intern!(py, "closed") } else { intern!(py, "entered") };
     event.set_item(intern!(py, "event"), kind)?;
@@ -23,7 +27,10 @@ pub(crate) fn connection<'py>(py: Python<'py>, seq: u64, record: &ConnectionReco
         event.set_item(intern!(py, "reason"), reason.name())?;
     }
     event.set_item(intern!(py, "protocol"), record.protocol.map(bartizan::Protocol::name))?;
-    event.set_item(intern!(py, "tls"), record.connection.tls.as_ref().map(|facts| tls(py, facts)).transpose()?)?;
+    event.set_item(
+        intern!(py, "tls"),
+        record.connection.tls.as_ref().map(|facts| tls(py, facts)).transpose()?,
+    )?;
     event.set_item(intern!(py, "bytes_in"), record.bytes_in)?;
     event.set_item(intern!(py, "bytes_out"), record.bytes_out)?;
     event.set_item(intern!(py, "requests"), record.requests)?;
@@ -35,7 +42,7 @@ fn peer(record: &ConnectionRecord) -> String {
     let peer = &record.connection.peer;
     if peer.ip.is_empty() {
         "unix:".into()
-    } else if peer.ip.contains(':') { 
+    } else if peer.ip.contains(':') {
         format!("[{}]:{}", peer.ip, peer.port)
     } else {
         format!("{}:{}", peer.ip, peer.port)
@@ -55,7 +62,11 @@ fn tls<'py>(py: Python<'py>, facts: &TlsInfo) -> PyResult<Bound<'py, PyDict>> {
 }
 
 /// Phases in which no time was spent were not entered, but for the one that was entered just now.
-fn millis<'py>(py: Python<'py>, times: &bartizan::PhaseTimes, current: Option<Phase>) -> PyResult<Bound<'py, PyDict>> {
+fn millis<'py>(
+    py: Python<'py>,
+    times: &bartizan::PhaseTimes,
+    current: Option<Phase>,
+) -> PyResult<Bound<'py, PyDict>> {
     let millis = PyDict::new(py);
     for phase in Phase::ALL {
         let time = times[phase.id()];
@@ -67,7 +78,11 @@ fn millis<'py>(py: Python<'py>, times: &bartizan::PhaseTimes, current: Option<Ph
 }
 
 /// A `RequestEnd`.
-pub(crate) fn request_end<'py>(py: Python<'py>, seq: u64, record: &RequestRecord) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) fn request_end<'py>(
+    py: Python<'py>,
+    seq: u64,
+    record: &RequestRecord,
+) -> PyResult<Bound<'py, PyAny>> {
     let event = PyDict::new(py);
     event.set_item(intern!(py, "event"), intern!(py, "request"))?;
     event.set_item(intern!(py, "seq"), seq)?;

@@ -71,7 +71,10 @@ impl Request {
     }
 
     /// Runs a call that does not block.
-    pub(crate) fn act<R>(&self, act: impl FnOnce(&CoreRequest) -> Result<R, RequestError>) -> Result<R, RequestError> {
+    pub(crate) fn act<R>(
+        &self,
+        act: impl FnOnce(&CoreRequest) -> Result<R, RequestError>,
+    ) -> Result<R, RequestError> {
         match &*lock(&self.slot) {
             Slot::Owned(request) => act(request),
             Slot::Shared(request) => act(request),
@@ -150,7 +153,11 @@ impl Request {
     /// `https` on a TLS connection.
     #[getter]
     fn scheme<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
-        if self.head().scheme() == b"https" { intern!(py, "https").clone() } else { intern!(py, "http").clone() }
+        if self.head().scheme() == b"https" {
+            intern!(py, "https").clone()
+        } else {
+            intern!(py, "http").clone()
+        }
     }
 
     /// Host and port as the client named them.
@@ -340,7 +347,8 @@ impl Request {
     #[pyo3(signature = (status, headers = None))]
     fn inform(&self, py: Python<'_>, status: u16, headers: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         let fields = headers.map(Fields::read).transpose()?.unwrap_or_default();
-        self.act(|request| request.inform(status, fields.iter())).map_err(|error| errors::of_request(py, error))
+        self.act(|request| request.inform(status, fields.iter()))
+            .map_err(|error| errors::of_request(py, error))
     }
 
     /// The promise of an answer: return it, and answer later from any thread.

@@ -1,6 +1,7 @@
 //! `Response`: an answer with a name for each part, and the only one that can carry trailers.
 
 use pyo3::prelude::*;
+use pyo3::pyclass::{PyTraverseError, PyVisit};
 use pyo3::types::{PyBytes, PyTuple};
 
 /// Status, header items and body of an answer.
@@ -32,6 +33,18 @@ impl Response {
         let headers = headers.unwrap_or_else(|| PyTuple::empty(py).into_any().unbind());
         let body = body.unwrap_or_else(|| PyBytes::new(py, b"").into_any().unbind());
         Self { status, headers, body, trailers }
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.headers)?;
+        visit.call(&self.body)?;
+        visit.call(&self.trailers)
+    }
+
+    fn __clear__(&mut self, py: Python<'_>) {
+        self.headers = py.None();
+        self.body = py.None();
+        self.trailers = None;
     }
 
     fn __repr__(&self) -> String {

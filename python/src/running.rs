@@ -10,6 +10,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 
+use crate::context::Context;
 use crate::errors;
 use crate::request::lock;
 use crate::service::Service;
@@ -24,6 +25,8 @@ static ALL: Mutex<Vec<Arc<Running>>> = Mutex::new(Vec::new());
 pub(crate) struct Running {
     server: Option<CoreServer>,
     service: Arc<Service>,
+    /// What the handler runs in; let go at the end, so that nothing of the program's lives on with the numbers.
+    context: Mutex<Option<Arc<Context>>>,
     /// Worker threads, then the service thread.
     threads: Mutex<Vec<Py<PyAny>>>,
     /// In whose event loop handlers run: that thread cannot wait for them.
@@ -36,12 +39,14 @@ impl Running {
     pub(crate) fn new(
         server: CoreServer,
         service: Arc<Service>,
+        context: Arc<Context>,
         threads: Vec<Py<PyAny>>,
         loop_thread: Option<u64>,
     ) -> Arc<Self> {
         let running = Arc::new(Self {
             server: Some(server),
             service,
+            context: Mutex::new(Some(context)),
             threads: Mutex::new(threads),
             loop_thread,
             ended: AtomicBool::new(false),
@@ -55,7 +60,9 @@ impl Running {
     pub(crate) fn server(&self) -> PyResult<&CoreServer> {
         match &self.server {
             Some(server) if self.process == std::process::id() => Ok(server),
-            _ => Err(PyRuntimeError::new_err("this server belongs to the parent process: start one after the fork")),
+            _ => Err(PyRuntimeError::new_err(
+                "this server belongs to the parent process: start one after the fork",
+            )),
         }
     }
 
@@ -72,15 +79,23 @@ impl Running {
     /// Waits for the end of everything: connections, handlers, hooks, threads. `false` = the time is over.
     pub(crate) fn wait(&self, py: Python<'_>, timeout: Option<Duration>) -> PyResult<bool> {
         if threads::is_ours() {
-            return Err(PyRuntimeError::new_err("a handler or hook cannot wait for the server that calls it"));
+            return Err(PyRuntimeError::new_err(
+                "a handler or hook cannot wait for the server that calls it",
+            ));
         }
         let server = self.server()?;
         if self.loop_thread == Some(thread_id(py)?) && !self.has_ended() {
-            return Err(PyRuntimeError::new_err("this thread runs the handlers: await server.closed() instead"));
+            return Err(PyRuntimeError::new_err(
+                "this thread runs the handlers: await server.closed() instead",
+            ));
         }
-        #[expect(clippy::disallowed_types, reason = "the caller's own patience, which no phase and no test's clock knows")]
+        #[expect(
+            clippy::disallowed_types,
+            reason = "the caller's own patience, which no phase and no test's clock knows"
+        )]
         let started = std::time::Instant::now();
-        let left = || timeout.map_or(SIGNALS, |timeout| timeout.saturating_sub(started.elapsed()).min(SIGNALS));
+        let left =
+            || timeout.map_or(SIGNALS, |timeout| timeout.saturating_sub(started.elapsed()).min(SIGNALS));
         while !py.detach(|| server.wait(Some(left()))).map_err(|error| errors::of_request(py, error))? {
             py.check_signals()?;
             if left().is_zero() {
@@ -101,12 +116,17 @@ impl Running {
             while thread.call_method0(intern!(py, "is_alive"))?.is_truthy()? {
                 thread.call_method1(intern!(py, "join"), (SIGNALS.as_secs_f64(),))?;
                 py.check_signals()?;
-                if timeout.is_some() && is_over() && thread.call_method0(intern!(py, "is_alive"))?.is_truthy()? {
+                if timeout.is_some()
+                    && is_over()
+                    && thread.call_method0(intern!(py, "is_alive"))?.is_truthy()?
+                {
                     return Ok(false);
                 }
             }
         }
         lock(&self.threads).clear();
+        let context = lock(&self.context).take();
+        drop(context);
         self.ended.store(true, Ordering::Release);
         lock(&ALL).retain(|running| !std::ptr::eq(&**running, self));
         Ok(true)
@@ -151,7 +171,8 @@ pub(crate) fn stop_all(py: Python<'_>) {
 impl Running {
     fn wait_at_exit(&self, py: Python<'_>, patience: Duration) -> PyResult<()> {
         let server = self.server()?;
-        let ended = py.detach(|| server.wait(Some(patience))).map_err(|error| errors::of_request(py, error))?;
+        let ended =
+            py.detach(|| server.wait(Some(patience))).map_err(|error| errors::of_request(py, error))?;
         if ended {
             #[expect(clippy::disallowed_types, reason = "the exit's own patience, which no phase knows")]
             let started = std::time::Instant::now();

@@ -4,10 +4,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bartizan::settings::Settings;
-use bartizan::{Config, Dispatch, Hooks as CoreHooks, Listener as CoreListener, LogLevel, Queue, Server as CoreServer};
+use bartizan::{
+    Config, Dispatch, Hooks as CoreHooks, Listener as CoreListener, LogLevel, Queue, Server as CoreServer,
+};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::pyclass::{PyTraverseError, PyVisit};
 use pyo3::types::{PyDict, PyInt, PyList, PyMappingProxy, PyString, PyTuple};
 
 use crate::context::Context;
@@ -77,7 +81,8 @@ impl Server {
                 listeners.push(listener.get().description().clone());
             } else if let Some(bind) = read_bind(&bind, &mut faults)? {
                 let tls = tls.map(|tls| tls.get().description().clone());
-                listeners.push(CoreListener { trust_proxy: trust_proxy.clone(), ..CoreListener::new(bind, tls) });
+                listeners
+                    .push(CoreListener { trust_proxy: trust_proxy.clone(), ..CoreListener::new(bind, tls) });
             }
         }
         if !faults.is_empty() {
@@ -104,7 +109,10 @@ impl Server {
         mode: Option<&str>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let inline = mode.map(is_inline).transpose().map_err(|fault| errors::of_faults::<ConfigError>(py, &[fault]))?;
+        let inline = mode
+            .map(is_inline)
+            .transpose()
+            .map_err(|fault| errors::of_faults::<ConfigError>(py, &[fault]))?;
         let mut plan = slf.get().plan()?;
         if let Some(inline) = inline {
             plan.inline = inline;
@@ -157,7 +165,8 @@ impl Server {
     /// True when everything is closed and every callback has returned; False when `timeout` seconds passed before.
     #[pyo3(signature = (timeout = None))]
     fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
-        let timeout = timeout.map(|timeout| Duration::try_from_secs_f64(timeout.max(0.0)).unwrap_or(Duration::MAX));
+        let timeout =
+            timeout.map(|timeout| Duration::try_from_secs_f64(timeout.max(0.0)).unwrap_or(Duration::MAX));
         match self.running() {
             Some(running) if !running.has_ended() => running.wait(py, timeout),
             Some(_) => Ok(true),
@@ -274,6 +283,21 @@ impl Server {
         aio(slf.py())?.call_method1(intern!(slf.py(), "leave"), (slf,))
     }
 
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        // Somebody who holds the lock is no garbage.
+        let Ok(plan) = self.plan.try_lock() else { return Ok(()) };
+        let hooks = plan.hooks.connection.iter().chain(&plan.hooks.request_end);
+        plan.handler.iter().chain(hooks).try_for_each(|object| visit.call(object))
+    }
+
+    fn __clear__(&self) {
+        let (handler, hooks) = {
+            let mut plan = lock(&self.plan);
+            (plan.handler.take(), std::mem::take(&mut plan.hooks))
+        };
+        drop((handler, hooks));
+    }
+
     fn __repr__(&self) -> String {
         let places = lock(&self.plan).places.join(" ");
         format!("<Server {}{places}>", if self.is_running() { "running " } else { "" })
@@ -310,8 +334,10 @@ impl Server {
                 return Err(errors::of_faults::<ConfigError>(py, &["handler: none was given".to_owned()]));
             };
             let copy = |hooks: &[Py<PyAny>]| hooks.iter().map(|hook| hook.clone_ref(py)).collect();
-            let hooks =
-                Hooks { connection: copy(&plan.hooks.connection), request_end: copy(&plan.hooks.request_end) };
+            let hooks = Hooks {
+                connection: copy(&plan.hooks.connection),
+                request_end: copy(&plan.hooks.request_end),
+            };
             (plan.settings.clone(), plan.listeners.clone(), handler.clone_ref(py), plan.inline, hooks)
         };
         let is_async = aio(py)?.call_method1(intern!(py, "is_async"), (&handler,))?.is_truthy()?;
@@ -324,11 +350,12 @@ impl Server {
         let context = Context::new(py, handler, service.clone())?;
         let queue = Queue::for_requests()?;
         let dispatch = if inline {
-            Dispatch::Inline(Arc::new(Inline(context.clone())))
+            Dispatch::Inline(Arc::new(Inline(Arc::downgrade(&context))))
         } else {
             Dispatch::Queues(vec![queue.clone()])
         };
-        let config = Config { settings, listeners, dispatch, hooks: core_hooks(py, &service, &hooks, inline)? };
+        let config =
+            Config { settings, listeners, dispatch, hooks: core_hooks(py, &service, &hooks, inline)? };
         let source = if is_async {
             Some(Py::new(py, Source::new(queue.clone(), context.clone()))?)
         } else {
@@ -353,10 +380,15 @@ impl Server {
             let mut plan = lock(&self.plan);
             plan.started = true;
             plan.places = (0..server.listeners()).filter_map(|index| server.address(index)).collect();
-            plan.urls = plan.places.iter().zip(0..).map(|(place, index)| url(place, server.is_secure(index))).collect();
+            plan.urls = plan
+                .places
+                .iter()
+                .zip(0..)
+                .map(|(place, index)| url(place, server.is_secure(index)))
+                .collect();
         }
         let loop_thread = loop_thread.filter(|_| is_async);
-        *lock(&self.running) = Some(Running::new(server, service, threads, loop_thread));
+        *lock(&self.running) = Some(Running::new(server, service, context, threads, loop_thread));
         Ok(source)
     }
 }
@@ -401,13 +433,21 @@ fn is_inline(mode: &str) -> Result<bool, String> {
 }
 
 fn each_bind<'py>(bind: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyAny>>> {
-    if bind.is_instance_of::<PyString>() || bind.is_instance_of::<PyInt>() || bind.is_instance_of::<Listener>() {
+    if bind.is_instance_of::<PyString>()
+        || bind.is_instance_of::<PyInt>()
+        || bind.is_instance_of::<Listener>()
+    {
         return Ok(vec![bind.clone()]);
     }
-    if bind.is_instance_of::<PyList>() || bind.is_instance_of::<PyTuple>() || bind.hasattr(intern!(bind.py(), "__iter__"))? {
+    if bind.is_instance_of::<PyList>()
+        || bind.is_instance_of::<PyTuple>()
+        || bind.hasattr(intern!(bind.py(), "__iter__"))?
+    {
         return bind.try_iter()?.collect();
     }
-    Err(PyTypeError::new_err("bind is \"host:port\", \"unix:/path\", a descriptor, a Listener or a list of these"))
+    Err(PyTypeError::new_err(
+        "bind is \"host:port\", \"unix:/path\", a descriptor, a Listener or a list of these",
+    ))
 }
 
 fn read_grace(grace: &Bound<'_, PyAny>) -> PyResult<Duration> {

@@ -192,8 +192,12 @@ impl Service {
         let mut run = Run::default();
         for note in batch {
             match note {
-                Note::Connection(seq, record) => run.add(py, hooks, true, records::connection(py, seq, &record)),
-                Note::RequestEnd(seq, record) => run.add(py, hooks, false, records::request_end(py, seq, &record)),
+                Note::Connection(seq, record) => {
+                    run.add(py, hooks, true, records::connection(py, seq, &record))
+                }
+                Note::RequestEnd(seq, record) => {
+                    run.add(py, hooks, false, records::request_end(py, seq, &record))
+                }
                 Note::Log(record) => log(py, &record.target.replace("::", "."), level(&record), &record.text),
                 Note::Failure(subject, error) => {
                     if let Ok(logger) = logger(py, "bartizan") {

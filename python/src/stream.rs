@@ -87,8 +87,16 @@ fn each(
     if begun { Ok(()) } else { begin(py, request, status, fields, None) }
 }
 
-fn begin(py: Python<'_>, request: &Request, status: u16, fields: &Fields, length: Option<u64>) -> PyResult<()> {
-    request.act(|request| request.begin(status, fields.iter(), length)).map_err(|error| errors::of_request(py, error))
+fn begin(
+    py: Python<'_>,
+    request: &Request,
+    status: u16,
+    fields: &Fields,
+    length: Option<u64>,
+) -> PyResult<()> {
+    request
+        .act(|request| request.begin(status, fields.iter(), length))
+        .map_err(|error| errors::of_request(py, error))
 }
 
 fn write(py: Python<'_>, request: &Request, octets: &[u8]) -> PyResult<()> {

@@ -41,7 +41,8 @@ pub(crate) fn start(
     keywords.set_item(intern!(py, "target"), target)?;
     keywords.set_item(intern!(py, "name"), name)?;
     keywords.set_item(intern!(py, "daemon"), true)?;
-    let thread = py.import(intern!(py, "threading"))?.call_method(intern!(py, "Thread"), (), Some(&keywords))?;
+    let thread =
+        py.import(intern!(py, "threading"))?.call_method(intern!(py, "Thread"), (), Some(&keywords))?;
     thread.call_method0(intern!(py, "start"))?;
     Ok(thread.unbind())
 }

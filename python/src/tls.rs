@@ -85,8 +85,10 @@ impl Tls {
         builder.names(server_names)?;
         builder.tickets(ticket_keys);
         let tls = builder.finish(py)?;
-        let logger = py.import(intern!(py, "logging"))?.call_method1(intern!(py, "getLogger"), ("bartizan.tls",))?;
-        logger.call_method1(intern!(py, "info"), ("a self-signed identity was made: for development only",))?;
+        let logger =
+            py.import(intern!(py, "logging"))?.call_method1(intern!(py, "getLogger"), ("bartizan.tls",))?;
+        logger
+            .call_method1(intern!(py, "info"), ("a self-signed identity was made: for development only",))?;
         Ok(tls)
     }
 }
@@ -134,7 +136,13 @@ impl Builder {
         self.faults.push(fault);
     }
 
-    fn lists(&mut self, groups: Option<Names>, suites: Option<Names>, versions: Option<Names>, alpn: Option<Names>) {
+    fn lists(
+        &mut self,
+        groups: Option<Names>,
+        suites: Option<Names>,
+        versions: Option<Names>,
+        alpn: Option<Names>,
+    ) {
         if let Some(list) = groups {
             self.note(|tls| tls.groups(&list.joined()).map(drop));
         }
@@ -170,7 +178,9 @@ impl Builder {
                 };
                 tls.identity(None, identity?).map(drop)
             }),
-            (chain, key) => [chain.err(), key.err()].into_iter().flatten().for_each(|fault| self.fault(fault)),
+            (chain, key) => {
+                [chain.err(), key.err()].into_iter().flatten().for_each(|fault| self.fault(fault))
+            }
         }
         Ok(())
     }
@@ -248,7 +258,10 @@ fn read_pem(source: &Bound<'_, PyAny>, what: &str) -> PyResult<Result<Vec<u8>, S
 }
 
 /// The DER octets of each certificate.
-pub(crate) fn certificates<'py>(py: Python<'py>, chain: &[impl AsRef<[u8]>]) -> PyResult<Bound<'py, PyTuple>> {
+pub(crate) fn certificates<'py>(
+    py: Python<'py>,
+    chain: &[impl AsRef<[u8]>],
+) -> PyResult<Bound<'py, PyTuple>> {
     let chain = PyList::new(py, chain.iter().map(|certificate| PyBytes::new(py, certificate.as_ref())))?;
     Ok(chain.to_tuple())
 }

@@ -1,4 +1,5 @@
 """Start, stop, wait, signals, fork, exit."""
+import gc
 import os
 import signal
 import socket
@@ -7,6 +8,7 @@ import sys
 import textwrap
 import threading
 import time
+import weakref
 
 import bartizan
 import pytest
@@ -94,6 +96,28 @@ def test_a_handler_cannot_wait_for_its_own_server() -> None:
 
     with server:
         assert fetch(server).body == b"refused"
+
+
+@pytest.mark.parametrize("mode", ["workers", "inline"])
+def test_an_ended_server_is_collected_with_its_handler(mode: str) -> None:
+    def make() -> "weakref.ref[bartizan.Server]":
+        server = bartizan.Server(mode=mode, io_threads=1)
+
+        @server.on_request
+        def handler(request: bartizan.Request) -> str:
+            return str(server.running)
+
+        @server.on_request_end
+        def told(events: object) -> None:
+            assert server.stats()
+
+        with server:
+            assert fetch(server).body == b"True"
+        return weakref.ref(server)
+
+    gone = make()
+    gc.collect()
+    assert gone() is None
 
 
 def test_several_listeners_and_given_sockets(tmp_path: object) -> None:
