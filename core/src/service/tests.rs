@@ -83,6 +83,27 @@ fn content_and_trailers_stream_both_ways() {
     stop(&server);
 }
 
+#[tokio::test]
+async fn over_http2_the_target_has_scheme_and_authority_in_front() {
+    let server = inline(mount(service_fn(async |request: http::Request<Incoming>| {
+        assert_eq!(request.version(), http::Version::HTTP_2);
+        let uri = request.uri().to_string();
+        let content = request.into_body().collect().await?.to_bytes();
+        Ok::<_, RequestError>(http::Response::new(Full::<Bytes>::from([uri.as_bytes(), &content].concat())))
+    })));
+    let socket = tokio::net::TcpStream::connect(server.address(0).unwrap()).await.unwrap();
+    let (mut client, connection) = h2::client::handshake(socket).await.unwrap();
+    tokio::spawn(connection);
+    let request = http::Request::post("http://a.example:80/b?c").body(()).unwrap();
+    let (answer, mut content) = client.send_request(request, false).unwrap();
+    content.send_data(Bytes::from_static(b" and more"), true).unwrap();
+    let mut answer = tokio::time::timeout(LONG, answer).await.unwrap().unwrap();
+    assert_eq!(answer.headers()["content-length"], "32");
+    let octets = answer.body_mut().data().await.unwrap().unwrap();
+    assert_eq!(octets, "http://a.example:80/b?c and more");
+    tokio::task::spawn_blocking(move || stop(&server)).await.unwrap();
+}
+
 #[test]
 fn an_answer_larger_than_the_window_waits_for_its_reader() {
     const BLOCKS: usize = 512;
