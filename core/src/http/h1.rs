@@ -109,6 +109,8 @@ struct Http1<'c, T: Transport> {
     since: Moment,
     /// When the last octet of the last answer was queued.
     queued_at: Moment,
+    /// The socket did not take all of the output when it was last asked.
+    blocked: bool,
     /// The peer will send nothing more.
     eof: Option<Reason>,
     draining: bool,
@@ -130,6 +132,7 @@ impl<'c, T: Transport> Http1<'c, T> {
             tail: Vec::new(),
             since: now,
             queued_at: now,
+            blocked: false,
             eof: None,
             draining: false,
             burst: 0,
@@ -213,7 +216,8 @@ impl<'c, T: Transport> Http1<'c, T> {
             if self.is_preface() {
                 return self.step_preface(cx, now);
             }
-            if self.burst >= BURST || self.output.len() >= FULL {
+            // Behind answers that wait, none is added: each addition would begin the flush clock anew.
+            if self.blocked || self.burst >= BURST || self.output.len() >= FULL {
                 match self.send(cx) {
                     Ok(true) if self.burst < BURST => {}
                     Ok(true) => {
@@ -241,9 +245,6 @@ impl<'c, T: Transport> Http1<'c, T> {
             Err(reason) => return over(End::Reset, reason),
         }
         let begun = !self.input.is_empty();
-        if self.draining && !begun {
-            return over(End::Close, Reason::Drain);
-        }
         if let Some(reason) = self.eof {
             return over(End::Close, if begun { reason } else { at_rest(reason) });
         }
@@ -262,6 +263,8 @@ impl<'c, T: Transport> Http1<'c, T> {
                 let reason = self.read_failed(&error);
                 over(End::Close, if begun { reason } else { at_rest(reason) })
             }
+            // A request that was on its way when the drain began is served: only then is the connection at rest.
+            Poll::Pending if self.draining && !begun => over(End::Close, Reason::Drain),
             Poll::Pending => self.wait_head(cx, now, begun),
         }
     }
@@ -275,8 +278,9 @@ impl<'c, T: Transport> Http1<'c, T> {
         } else {
             (Phase::Idle, settings.idle_timeout, Reason::IdleTimeout)
         };
-        let due = self.since + micros(timeout);
+        let due = self.since + micros(self.connection.reactor.shared.under_load(timeout));
         self.connection.enter(phase, now);
+        self.connection.holds(self.input.capacity() + self.output.capacity());
         if phase == Phase::Idle && now >= self.connection.retires_at() {
             self.connection.limit(Reason::Age);
             return over(End::Close, Reason::Age);
@@ -315,11 +319,15 @@ impl<'c, T: Transport> Http1<'c, T> {
         }
         match self.output.poll_send(cx, &self.connection.reactor.buffers, Pin::new(&mut self.wire)) {
             Poll::Ready(Ok(())) => {
+                self.blocked = false;
                 self.end_tail(Reason::Complete);
                 Ok(true)
             }
             Poll::Ready(Err(error)) => Err(reason_of_io(&error)),
-            Poll::Pending => Ok(false),
+            Poll::Pending => {
+                self.blocked = true;
+                Ok(false)
+            }
         }
     }
 

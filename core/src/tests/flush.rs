@@ -45,6 +45,16 @@ fn a_drip_does_not_extend_the_clock() {
 }
 
 #[test]
+fn pipelined_requests_do_not_extend_the_clock() {
+    Setup::hello().capacity(4_096).run(async |host| {
+        let mut peer = host.connect().await;
+        peer.send(&"GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(120)).await;
+        at(secs(15), host.closed(&peer, Phase::Flush, Reason::FlushTimeout)).await;
+        assert_eq!(peer.rest().await.1, Ending::Reset);
+    });
+}
+
+#[test]
 fn a_tail_that_is_taken_just_before_the_limit_is_complete() {
     tail().run(async |host| {
         let mut peer = host.connect().await;
