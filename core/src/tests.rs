@@ -6,6 +6,7 @@
 
 mod body;
 mod caps;
+mod chaos;
 mod drain;
 mod expect;
 mod flush;
@@ -22,6 +23,7 @@ mod peer;
 mod pipe;
 mod pipelining;
 mod program;
+mod proxy;
 mod response;
 mod stall;
 mod support;

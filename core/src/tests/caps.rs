@@ -175,6 +175,26 @@ fn the_longest_idle_connection_makes_room_for_a_newcomer() {
 }
 
 #[test]
+fn connections_of_one_address_have_a_cap() {
+    Setup::hello().from("[2001:db8::7]:4711").set("max_connections_per_ip", "2").run(async |host| {
+        let first = host.connect().await;
+        let mut second = host.connect().await;
+        host.turn().await;
+        let mut third = host.connect().await;
+        assert_eq!(at(secs(0), third.ending()).await, Ending::Closed);
+        host.closed(&third, Phase::Header, Reason::AcceptPerIp).await;
+        assert_eq!(host.limits(Reason::AcceptPerIp), 1);
+        drop(first);
+        host.turn().await;
+        let mut fourth = host.connect().await;
+        for peer in [&mut second, &mut fourth] {
+            peer.get("/").await;
+            assert_eq!(peer.answer().await.status, 200);
+        }
+    });
+}
+
+#[test]
 fn handlers_beyond_the_cap_are_answered_503() {
     Setup::kept().set("max_running_handlers", "2").run(async |host| {
         let mut first = host.connect().await;

@@ -105,6 +105,23 @@ fn what_is_left_at_the_deadline_is_cancelled_and_reset() {
 }
 
 #[test]
+fn a_request_on_its_way_is_served() {
+    for setup in [Setup::hello(), Setup::hello().tls()] {
+        setup.run(async |host| {
+            let mut peer = host.connect().await;
+            peer.get("/").await;
+            assert!(!peer.answer().await.closes());
+            host.turn().await;
+            assert_eq!(host.phase(&peer), Phase::Idle);
+            peer.get("/").await;
+            host.server.shutdown(Some(secs(10)));
+            assert!(peer.answer().await.closes());
+            assert_eq!(peer.ending().await, Ending::Closed);
+        });
+    }
+}
+
+#[test]
 fn a_second_call_with_less_means_sooner() {
     Setup::kept().run(async |host| {
         let mut peer = host.connect().await;

@@ -79,7 +79,11 @@ impl Peer {
 
     /// Ends this side (close_notify first on TLS), the other goes on.
     pub(super) async fn finish(&mut self) {
-        self.stream.shutdown().await.unwrap();
+        self.try_finish().await.unwrap();
+    }
+
+    pub(super) async fn try_finish(&mut self) -> io::Result<()> {
+        self.stream.shutdown().await
     }
 
     /// The server finds a reset where it reads or writes next.
