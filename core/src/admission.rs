@@ -118,6 +118,8 @@ pub(crate) enum SlotState {
 
 /// All open connections of a server.
 pub(crate) struct Registry {
+    /// As many as `open` holds, readable without its lock.
+    count: AtomicUsize,
     open: Mutex<HashMap<u64, Arc<Link>>>,
     per_ip: Mutex<HashMap<IpAddr, usize>>,
     left: Notify,
@@ -125,16 +127,22 @@ pub(crate) struct Registry {
 
 impl Registry {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { open: Mutex::default(), per_ip: Mutex::default(), left: Notify::new() })
+        Arc::new(Self {
+            count: AtomicUsize::new(0),
+            open: Mutex::default(),
+            per_ip: Mutex::default(),
+            left: Notify::new(),
+        })
     }
 
     pub(crate) fn len(&self) -> usize {
-        lock(&self.open).len()
+        self.count.load(Ordering::Acquire)
     }
 
     /// Takes a connection in; it leaves when the slot is dropped.
     pub(crate) fn enter(self: &Arc<Self>, id: u64, link: Arc<Link>) -> ConnectionSlot {
         lock(&self.open).insert(id, link);
+        self.count.fetch_add(1, Ordering::AcqRel);
         ConnectionSlot { registry: self.clone(), id, address: None }
     }
 
@@ -156,7 +164,9 @@ impl Registry {
         let open = lock(&self.open);
         let longest = open
             .values()
-            .filter(|link| link.idle_since.load(Ordering::Relaxed) != 0 && link.current_order() == Order::Serve)
+            .filter(|link| {
+                link.idle_since.load(Ordering::Relaxed) != 0 && link.current_order() == Order::Serve
+            })
             .min_by_key(|link| link.idle_since.load(Ordering::Relaxed));
         match longest {
             Some(link) => {
@@ -200,6 +210,7 @@ impl ConnectionSlot {
 impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         lock(&self.registry.open).remove(&self.id);
+        self.registry.count.fetch_sub(1, Ordering::AcqRel);
         self.registry.left.notify_one();
         if let Some(address) = self.address {
             let mut per_ip = lock(&self.registry.per_ip);
@@ -230,12 +241,6 @@ struct PendingState {
 impl Pending {
     pub(crate) fn new(cap: usize) -> Arc<Self> {
         Arc::new(Self { cap, state: Mutex::default() })
-    }
-
-    /// How many are pending.
-    pub(crate) fn len(&self) -> usize {
-        let state = lock(&self.state);
-        state.hello.len() + state.handshake.len()
     }
 
     /// Takes a newcomer in; at the cap the oldest without a ClientHello goes, else the oldest in handshake, so that honest
@@ -324,14 +329,16 @@ mod tests {
         assert_eq!(shaking.current_order(), Order::Serve);
         let _another = pending.enter(link());
         assert_eq!(newcomer.current_order(), Order::Close(Reason::TlsPendingLimit));
-        assert_eq!(pending.len(), 2);
+        let state = lock(&pending.state);
+        assert_eq!(state.hello.len() + state.handshake.len(), 2);
     }
 
     #[test]
     fn the_longest_idle_connection_makes_room() {
         let registry = Registry::new();
         let links = [link(), link(), link()];
-        let _slots: Vec<_> = links.iter().enumerate().map(|(id, link)| registry.enter(id as u64, link.clone())).collect();
+        let _slots: Vec<_> =
+            links.iter().enumerate().map(|(id, link)| registry.enter(id as u64, link.clone())).collect();
         links[0].idle_since.store(7, Ordering::Relaxed);
         links[2].idle_since.store(3, Ordering::Relaxed);
         assert!(registry.evict_longest_idle(Reason::AcceptLimit));

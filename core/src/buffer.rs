@@ -83,10 +83,6 @@ impl Input {
         self.data.len()
     }
 
-    pub(crate) fn octets_mut(&mut self) -> &mut [u8] {
-        &mut self.data[self.start..self.end]
-    }
-
     /// The first `length` octets were used up. A cursor moves; nothing is copied, so that a pipelined burst stays linear.
     pub(crate) fn consume(&mut self, length: usize) {
         self.start = (self.start + length).min(self.end);

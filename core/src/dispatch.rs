@@ -120,7 +120,7 @@ impl Reactor {
             _ => load.queue(link),
         };
         let Some(slot) = slot else { return false };
-        if link.running.load(Ordering::Relaxed) > exchange.connection.settings.max_handlers_per_connection as usize {
+        if link.running.load(Ordering::Relaxed) > exchange.connection.settings.max_handlers_per_connection {
             load.leave(slot, link);
             return false;
         }

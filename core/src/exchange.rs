@@ -24,9 +24,6 @@ use crate::link::{Link, Order, lock};
 use crate::reason::Reason;
 use crate::settings::Settings;
 
-/// Most content that waits in an exchange for a program that has begun to read.
-pub(crate) const CONTENT_WINDOW: usize = 64 * 1024;
-
 /// No queue: there was no room for the request, and the program must not hear of what it was never given.
 pub(crate) const NOWHERE: u32 = u32::MAX;
 
@@ -495,7 +492,9 @@ impl Exchange {
             return;
         }
         state.ready_running = true;
-        while let Some(next) = [Ready::Content, Ready::Room].into_iter().find(|kind| state.ready_again[*kind as usize]) {
+        while let Some(next) =
+            [Ready::Content, Ready::Room].into_iter().find(|kind| state.ready_again[*kind as usize])
+        {
             state.ready_again[next as usize] = false;
             let hook = state.on_ready.clone();
             drop(state);
@@ -544,6 +543,9 @@ impl Spares {
 
 impl std::fmt::Debug for Exchange {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Exchange").field("stream", &self.stream).field("cancelled", &self.cancelled()).finish()
+        f.debug_struct("Exchange")
+            .field("stream", &self.stream)
+            .field("cancelled", &self.cancelled())
+            .finish()
     }
 }

@@ -50,17 +50,25 @@ pub(crate) struct Bound {
 
 /// Binds and listens. Options that accepted sockets inherit are set here, once: not a system call per connection.
 pub(crate) fn bind(bind: &Bind, settings: &Settings) -> Result<Bound, Error> {
-    let fault = |what: String| move |error: io::Error| Error::new(ErrorKind::Io, format!("{what}: {error}")).caused_by(error);
+    let fault = |what: String| {
+        move |error: io::Error| Error::new(ErrorKind::Io, format!("{what}: {error}")).caused_by(error)
+    };
     match bind {
         Bind::Tcp(address) => {
-            let socket = listen_tcp(*address, settings).map_err(fault(format!("cannot listen on {address}")))?;
+            let socket =
+                listen_tcp(*address, settings).map_err(fault(format!("cannot listen on {address}")))?;
             inherit(&socket, settings);
             let address = socket.local_addr().ok().and_then(|local| local.as_socket()).unwrap_or(*address);
             Ok(Bound { socket: socket.into(), address: address.to_string(), path: None })
         }
         Bind::Unix(path) => {
-            let socket = listen_unix(path, settings).map_err(fault(format!("cannot listen on unix:{}", path.display())))?;
-            Ok(Bound { socket: socket.into(), address: format!("unix:{}", path.display()), path: Some(path.clone()) })
+            let socket = listen_unix(path, settings)
+                .map_err(fault(format!("cannot listen on unix:{}", path.display())))?;
+            Ok(Bound {
+                socket: socket.into(),
+                address: format!("unix:{}", path.display()),
+                path: Some(path.clone()),
+            })
         }
         Bind::Descriptor(descriptor) => {
             let adopt = || -> io::Result<Socket> {
@@ -124,7 +132,7 @@ fn inherit(socket: &Socket, settings: &Settings) {
         let keepalive = TcpKeepalive::new()
             .with_time(idle)
             .with_interval(settings.tcp_keepalive_interval)
-            .with_retries(settings.tcp_keepalive_probes as u32);
+            .with_retries(settings.tcp_keepalive_probes);
         let _ = socket.set_tcp_keepalive(&keepalive);
     }
 }
@@ -145,7 +153,10 @@ pub(crate) fn accept(reactor: &Rc<Reactor>, sockets: Vec<Bound>) {
             let path = bound.path.clone();
             let _removed = RemovedAtTheEnd(path);
             // tokio's listeners cannot wait without accepting, which the pause at `max_connections` needs.
-            #[expect(deprecated, reason = "unsound for types that lie about their descriptor; this one owns it")]
+            #[expect(
+                deprecated,
+                reason = "unsound for types that lie about their descriptor; this one owns it"
+            )]
             let socket = AsyncFd::new(bound.socket);
             match socket {
                 Ok(socket) => Acceptor { reactor, listener, socket, pause: BACK_OFF.0 }.run().await,
@@ -188,7 +199,9 @@ impl Acceptor {
                 if !self.reactor.shared.has_room() {
                     break;
                 }
-                match ready.try_io(|socket| Ok(acceptfrom_with(socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?)) {
+                match ready.try_io(|socket| {
+                    Ok(acceptfrom_with(socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?)
+                }) {
                     Ok(Ok((socket, address))) => {
                         self.pause = BACK_OFF.0;
                         self.admit(socket, address);
@@ -231,10 +244,16 @@ impl Acceptor {
     async fn back_off(&mut self, error: &io::Error) {
         let shared = &self.reactor.shared;
         // Connections that died in the queue cost nothing; what says that we lack something is backed off from.
-        if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted) {
+        if matches!(
+            error.kind(),
+            io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+        ) {
             return;
         }
-        shared.log(LogLevel::Warn, &format!("cannot accept, pausing for {} ms: {error}", self.pause.as_millis()));
+        shared.log(
+            LogLevel::Warn,
+            &format!("cannot accept, pausing for {} ms: {error}", self.pause.as_millis()),
+        );
         self.listener.accepting.failed(error);
         shared.registry.evict_longest_idle(Reason::AcceptDescriptors);
         tokio::time::sleep(self.pause).await;
@@ -271,7 +290,8 @@ fn arrive(
     if reactor.shared.is_draining() {
         link.order(Order::Drain);
     }
-    let local = rustix::net::getsockname(socket.as_fd()).ok().and_then(|local| SocketAddr::try_from(local).ok());
+    let local =
+        rustix::net::getsockname(socket.as_fd()).ok().and_then(|local| SocketAddr::try_from(local).ok());
     let arrival = Arrival { id, peer, local: Endpoint::of(local), link, slot };
     let connection = Connection::new(reactor.clone(), listener, arrival);
     let population = Resident(reactor.clone());
@@ -295,9 +315,11 @@ struct Resident(Rc<Reactor>);
 
 impl Drop for Resident {
     fn drop(&mut self) {
-        let _ = self.0.shared.population[self.0.index].fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| {
-            (count != usize::MAX).then(|| count.saturating_sub(1))
-        });
+        let _ = self.0.shared.population[self.0.index].fetch_update(
+            Ordering::AcqRel,
+            Ordering::Acquire,
+            |count| (count != usize::MAX).then(|| count.saturating_sub(1)),
+        );
     }
 }
 

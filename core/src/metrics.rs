@@ -14,7 +14,7 @@ use crate::counters::{
 };
 use crate::phase::Phase;
 use crate::reason::Reason;
-use crate::server::Shared;
+use crate::server::{Shared, overload};
 
 use text::{Family, Text};
 
@@ -210,12 +210,12 @@ impl Page<'_> {
         text.gauge("bartizan_open_descriptors", "Descriptors in use by the process.").sample(&[], open);
         text.gauge("bartizan_max_descriptors", "Descriptors that the process may use.").sample(&[], limit);
         let levels = [
-            level(
+            overload(
                 self.shared.registry.len() as u64,
                 settings.max_connections.unwrap_or_else(|| usize::MAX) as u64,
             ),
-            level(memory, settings.max_total_memory_bytes.unwrap_or(u64::MAX)),
-            level(open, limit),
+            overload(memory, settings.max_total_memory_bytes.unwrap_or(u64::MAX)),
+            overload(open, limit),
         ];
         text.gauge(
             "bartizan_overload_level",
@@ -315,12 +315,6 @@ fn protocols() -> impl Iterator<Item = (usize, &'static str)> {
     [None, Some(Protocol::Http10), Some(Protocol::Http11), Some(Protocol::Http2)]
         .into_iter()
         .map(|protocol| (protocol_index(protocol), protocol.map_or("none", Protocol::name)))
-}
-
-/// How far `used` has come towards `cap`: 1 from 80 %, 2 from 90 %.
-fn level(used: u64, cap: u64) -> u8 {
-    let tenths = u128::from(used) * 10 / u128::from(cap.max(1));
-    if tenths >= 9 { 2 } else { u8::from(tenths >= 8) }
 }
 
 #[cfg(test)]

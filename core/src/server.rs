@@ -61,6 +61,8 @@ pub(crate) struct ListenerState {
     pub(crate) names: NameMap<Arc<Settings>>,
     tls: Option<RwLock<Arc<TlsConfig>>>,
     pub(crate) pending: Arc<Pending>,
+    /// Handshakes that may begin, and when that was worked out.
+    handshake_budget: Mutex<(f64, Option<Instant>)>,
     pub(crate) accepting: Accepting,
     pub(crate) trust_proxy: Vec<Cidr>,
     address: String,
@@ -69,6 +71,22 @@ pub(crate) struct ListenerState {
 impl ListenerState {
     pub(crate) fn is_secure(&self) -> bool {
         self.tls.is_some()
+    }
+
+    /// Takes one handshake out of this second's budget (`max_handshakes_per_second`); `false`: not now.
+    pub(crate) fn handshake_allowed(&self) -> bool {
+        let Some(rate) = self.settings.max_handshakes_per_second else { return true };
+        let mut budget = lock(&self.handshake_budget);
+        let now = Instant::now();
+        let rate = f64::from(rate);
+        let since = budget.1.map_or(1.0, |then| now.saturating_duration_since(then).as_secs_f64());
+        // A bucket of one second: a pause is not saved up for a flood.
+        *budget = ((budget.0 + since * rate).min(rate), Some(now));
+        let allowed = budget.0 >= 1.0;
+        if allowed {
+            budget.0 -= 1.0;
+        }
+        allowed
     }
 
     /// The configuration for a handshake that begins now.
@@ -227,7 +245,9 @@ impl Server {
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
             count = match left {
                 Some(Duration::ZERO) => return Ok(false),
-                Some(left) => living.ended.wait_timeout(count, left).unwrap_or_else(PoisonError::into_inner).0,
+                Some(left) => {
+                    living.ended.wait_timeout(count, left).unwrap_or_else(PoisonError::into_inner).0
+                }
                 None => living.ended.wait(count).unwrap_or_else(PoisonError::into_inner),
             };
         }
@@ -260,7 +280,11 @@ impl Drop for Server {
 
 impl Shared {
     /// What was checked, with the addresses that were bound for it.
-    fn new(config: &Config, prepared: Vec<Prepared>, addresses: impl Iterator<Item = String>) -> Result<Arc<Self>, Error> {
+    fn new(
+        config: &Config,
+        prepared: Vec<Prepared>,
+        addresses: impl Iterator<Item = String>,
+    ) -> Result<Arc<Self>, Error> {
         let mut settings = config.settings.effective();
         resolve_autos(&mut settings);
         let described = config.listeners.iter().zip(prepared).zip(addresses).enumerate();
@@ -268,7 +292,8 @@ impl Shared {
             .map(|(index, ((listener, (own, names, tls)), address))| {
                 Arc::new(ListenerState {
                     index: index as u32,
-                    pending: Pending::new(own.max_pending_handshakes as usize),
+                    pending: Pending::new(own.max_pending_handshakes),
+                    handshake_budget: Mutex::default(),
                     accepting: Accepting::default(),
                     settings: Arc::new(own),
                     names,
@@ -281,9 +306,10 @@ impl Shared {
         if listeners.iter().any(|listener| listener.is_secure()) {
             crate::tls::warm()?;
         }
-        let dispatch = Dispatcher::new(&config.dispatch)
-            .map_err(|error| Error::new(ErrorKind::Io, format!("no descriptor for the queue: {error}")).caused_by(error))?;
-        let load = Load::new(settings.max_running_handlers as usize, settings.max_queued_requests as usize);
+        let dispatch = Dispatcher::new(&config.dispatch).map_err(|error| {
+            Error::new(ErrorKind::Io, format!("no descriptor for the queue: {error}")).caused_by(error)
+        })?;
+        let load = Load::new(settings.max_running_handlers, settings.max_queued_requests);
         for (index, queue) in dispatch.queues().iter().enumerate() {
             if !queue.attach(load.clone()) {
                 dispatch.queues()[..index].iter().for_each(|taken| taken.detach());
@@ -331,7 +357,12 @@ impl Shared {
             connections_closed: closed_by_reason.iter().sum(),
             handshakes_completed: sum.handshakes.values().sum(),
             handshakes_failed: total(counters::HANDSHAKES_FAILED, 0),
-            handshakes_resumed: sum.handshakes.iter().filter(|(key, _)| key.resumed).map(|(_, count)| count).sum(),
+            handshakes_resumed: sum
+                .handshakes
+                .iter()
+                .filter(|(key, _)| key.resumed)
+                .map(|(_, count)| count)
+                .sum(),
             handshakes_pending: open_by_phase[Phase::Hello.id()] + open_by_phase[Phase::Handshake.id()],
             requests_started: started,
             requests_ended: ended,
@@ -358,7 +389,11 @@ impl Shared {
             _ => authority,
         };
         let port = self.listeners.iter().find(|listener| listener.is_secure()).and_then(|listener| {
-            listener.address.rsplit_once(':').map(|(_, port)| port).filter(|port| *port != "443" && port.parse::<u16>().is_ok())
+            listener
+                .address
+                .rsplit_once(':')
+                .map(|(_, port)| port)
+                .filter(|port| *port != "443" && port.parse::<u16>().is_ok())
         });
         let mut location = [b"https://", host].concat();
         if let Some(port) = port {
@@ -397,6 +432,17 @@ impl Shared {
         }
     }
 
+    /// `timeout` as it acts now: past 80 % of `max_connections` a half, past 90 % a quarter, so that connections which do
+    /// nothing make room before anybody must be turned away.
+    pub(crate) fn under_load(&self, timeout: Duration) -> Duration {
+        let most = self.settings.max_connections.unwrap_or_else(|| usize::MAX);
+        match overload(self.registry.len() as u64, most as u64) {
+            0 => timeout,
+            1 => timeout / 2,
+            _ => timeout / 4,
+        }
+    }
+
     /// A bug of ours was caught: the state is not trusted any more, so the server drains.
     pub(crate) fn poison(self: &Arc<Self>, what: &str) {
         self.log(LogLevel::Error, &format!("a bug of ours was caught, the server drains: {what}"));
@@ -407,13 +453,19 @@ impl Shared {
         if let Some((most, hook)) = &self.hooks.log
             && level <= *most
         {
-            let text = text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.into() }).collect();
+            let text = text
+                .chars()
+                .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.into() })
+                .collect();
             hook(&LogRecord { level, connection: 0, target: "bartizan", text });
         }
     }
 
     pub(crate) fn log_stall(&self, took: Duration) {
-        self.log(LogLevel::Warn, &format!("an inline callback held a reactor for {} ms (inline_stall)", took.as_millis()));
+        self.log(
+            LogLevel::Warn,
+            &format!("an inline callback held a reactor for {} ms (inline_stall)", took.as_millis()),
+        );
     }
 
     /// The last reactor has ended: so may the workers.
@@ -437,6 +489,15 @@ impl Shared {
         for queue in self.dispatch.queues() {
             queue.push(Event::Shutdown);
         }
+    }
+}
+
+/// How full a cap is: 0 below 80 %, 1 below 90 %, 2 from there.
+pub(crate) fn overload(used: u64, cap: u64) -> u64 {
+    match u128::from(used) * 10 / u128::from(cap.max(1)) {
+        0..8 => 0,
+        8 => 1,
+        _ => 2,
     }
 }
 
@@ -578,8 +639,8 @@ fn default_connections() -> usize {
 pub(crate) fn head_limits(settings: &Settings) -> HeadLimits {
     HeadLimits {
         max_header_bytes: settings.max_header_bytes,
-        max_header_fields: settings.max_header_fields as usize,
-        max_cookie_fields: settings.max_cookie_fields as usize,
+        max_header_fields: settings.max_header_fields,
+        max_cookie_fields: settings.max_cookie_fields,
         max_target_bytes: settings.max_target_bytes,
     }
 }

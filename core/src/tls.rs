@@ -24,10 +24,10 @@ pub use identity::Identity;
 pub use outcome::TlsInfo;
 pub use tickets::TICKET_KEY_LEN;
 
-pub(crate) use config::{CertificateEnd, Choice, TlsConfig};
-pub(crate) use hello::{HelloFacts, HelloProgress, HelloReader};
+pub(crate) use config::{Choice, TlsConfig};
+pub(crate) use hello::{HelloProgress, HelloReader};
 pub(crate) use names::{NameMap, normalize};
-pub(crate) use outcome::{AlertRecord, Refusal, reason_of};
+pub(crate) use outcome::{Refusal, reason_of};
 
 use crate::error::{Error, ErrorKind};
 use policy::Policy;

@@ -104,6 +104,7 @@ struct Http1<'c, T: Transport> {
     output: Output,
     state: State,
     /// Exchanges whose answer is complete in `output` and not yet taken.
+    #[expect(clippy::vec_box, reason = "they come boxed from the state, and the list is one long")]
     tail: Vec<Box<Serving>>,
     /// When the wait for a head, or its first octet, began.
     since: Moment,
@@ -396,7 +397,8 @@ impl<'c, T: Transport> Http1<'c, T> {
                 }
                 // Within `buffer_body_bytes`, so it fits.
                 let length = length as usize;
-                self.state = State::Gather(Box::new(Gather { head, books, length, clock: PhaseClock::default() }));
+                self.state =
+                    State::Gather(Box::new(Gather { head, books, length, clock: PhaseClock::default() }));
                 Step::Again
             }
             Framing::None | Framing::Length(0) => self.dispatch(head, books, Some(Bytes::new()), now),
@@ -409,7 +411,9 @@ impl<'c, T: Transport> Http1<'c, T> {
         if self.input.len() >= gather.length {
             let body = Bytes::copy_from_slice(&self.input.octets()[..gather.length]);
             self.input.consume(gather.length);
-            let State::Gather(gather) = std::mem::replace(&mut self.state, State::Await) else { return Step::Again };
+            let State::Gather(gather) = std::mem::replace(&mut self.state, State::Await) else {
+                return Step::Again;
+            };
             return self.dispatch(gather.head, gather.books, Some(body), now);
         }
         let limits = Limits::of(&self.connection.settings).content;
@@ -468,7 +472,9 @@ impl<'c, T: Transport> Http1<'c, T> {
     }
 
     fn step_serve(&mut self, cx: &mut Context<'_>, now: Moment) -> Step {
-        let State::Serve(mut serving) = std::mem::replace(&mut self.state, State::Await) else { return Step::Again };
+        let State::Serve(mut serving) = std::mem::replace(&mut self.state, State::Await) else {
+            return Step::Again;
+        };
         match serving.step(self, cx, now) {
             serving::Next::Again => {
                 self.state = State::Serve(serving);
@@ -517,7 +523,14 @@ impl<'c, T: Transport> Http1<'c, T> {
     }
 
     /// Refuses a request before the program saw it.
-    fn refuse_begun(&mut self, head: &Head, mut books: Books, status: u16, reason: Reason, now: Moment) -> Step {
+    fn refuse_begun(
+        &mut self,
+        head: &Head,
+        mut books: Books,
+        status: u16,
+        reason: Reason,
+        now: Moment,
+    ) -> Step {
         self.connection.limit(reason);
         self.answer_canned(&mut books, status, head.is_head(), now);
         books.close(self.connection, Some(head), self.input.len() as u64, reason);

@@ -7,10 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::connection::{Connection, unix_time};
-use crate::counters::{
-    ANSWERED, CODE, ENDED, HANDLER_SECONDS, PROTOCOLS, REQUEST_SECONDS, STARTED, UNANSWERED, code_index, protocol_index,
-};
 use crate::counters::CODES;
+use crate::counters::{
+    ANSWERED, CODE, ENDED, HANDLER_SECONDS, PROTOCOLS, REQUEST_SECONDS, STARTED, UNANSWERED, code_index,
+    protocol_index,
+};
 use crate::deadline::Moment;
 use crate::event::RequestRecord;
 use crate::exchange::{Exchange, Failure, Outcome, Stage, State};
@@ -70,7 +71,13 @@ impl Books {
     }
 
     /// Ends a request that never reached the program.
-    pub(crate) fn close(mut self, connection: &mut Connection, head: Option<&Head>, received: u64, reason: Reason) {
+    pub(crate) fn close(
+        mut self,
+        connection: &mut Connection,
+        head: Option<&Head>,
+        received: u64,
+        reason: Reason,
+    ) {
         let facts = Facts {
             stream: 0,
             token: 0,
@@ -132,6 +139,7 @@ struct Facts<'a> {
 
 impl Live {
     /// Makes the exchange and hands it to the program. `Err`: there is no room for one more handler.
+    #[expect(clippy::result_large_err, reason = "both outcomes carry the same value on")]
     pub(crate) fn dispatch(
         connection: &mut Connection,
         books: Books,
@@ -148,10 +156,6 @@ impl Live {
 
     pub(crate) fn books(&mut self) -> &mut Books {
         &mut self.books
-    }
-
-    pub(crate) fn phase(&self) -> Phase {
-        self.books.phase
     }
 
     /// The response head is on its way.

@@ -40,6 +40,7 @@ pub(crate) struct CertificateEnd {
 pub(crate) struct Choice {
     pub(crate) config: Arc<ServerConfig>,
     /// The configured name that matched, `*.example` as such; `None`: the default identity.
+    #[cfg_attr(not(test), expect(dead_code, reason = "tests ask which site was chosen"))]
     pub(crate) server_name: Option<Arc<str>>,
 }
 
@@ -107,7 +108,9 @@ impl TlsConfig {
             let tls12 = policy::version_name(ProtocolVersion::TLSv1_2);
             let tls13 = policy::version_name(ProtocolVersion::TLSv1_3);
             let first = [(tls12, group, false), (tls12, "", true)].into_iter().filter(|_| offer.tls12);
-            first.chain([false, true].map(|resumed| (tls13, group, resumed)).into_iter().filter(|_| offer.tls13))
+            first.chain(
+                [false, true].map(|resumed| (tls13, group, resumed)).into_iter().filter(|_| offer.tls13),
+            )
         })
     }
 

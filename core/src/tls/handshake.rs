@@ -56,7 +56,9 @@ pub(crate) async fn perform<T: Transport>(
                 connection.secured(info);
             }
         }
-        Err(_) => connection.reactor.tally.write(connection.listener.index, |cells| cells.inc(HANDSHAKES_FAILED, 0)),
+        Err(_) => {
+            connection.reactor.tally.write(connection.listener.index, |cells| cells.inc(HANDSHAKES_FAILED, 0))
+        }
     }
     connection.pending = None;
     outcome
@@ -72,6 +74,20 @@ async fn read_hello<T: Transport>(
     let settings = connection.settings.clone();
     connection.enter(Phase::Hello, connection.now());
     let due = since + micros(settings.client_hello_timeout);
+    // Waits unread: what is over the rate costs neither memory nor computation.
+    poll_fn(|cx| {
+        if connection.listener.handshake_allowed() {
+            return Poll::Ready(Ok(()));
+        }
+        match connection.struck(cx, due, Reason::TlsRateLimit) {
+            Some(reason) => Poll::Ready(Err(Some(reason))),
+            None => {
+                connection.wake_at(connection.latest() + 1, cx);
+                Poll::Pending
+            }
+        }
+    })
+    .await?;
     let mut reader = HelloReader::new(settings.max_client_hello_bytes);
     let mut chunk = [0; 2048];
     loop {

@@ -68,11 +68,6 @@ impl Scan {
         })
     }
 
-    /// Whether a head has begun: an empty line alone is none.
-    pub(crate) fn has_begun(&self) -> bool {
-        !matches!(self.line, Line::Before)
-    }
-
     /// Steps over one CRLF. False: too little has come to tell.
     fn skip_empty_line(&mut self, head: &[u8]) -> Result<bool, Refusal> {
         let rest = match head {
@@ -315,12 +310,5 @@ mod tests {
             // "GET ", then the twenty-first octet of the target.
             assert_eq!(dripped(long.as_bytes()).1, 4 + 21);
         }
-    }
-
-    #[test]
-    fn a_scan_has_begun_with_its_request_line() {
-        let mut scan = Scan::default();
-        assert!(scan.advance(b"\r\n", &LIMITS).is_ok() && !scan.has_begun());
-        assert!(scan.advance(b"\r\nG", &LIMITS).is_ok() && scan.has_begun());
     }
 }

@@ -9,7 +9,7 @@ use http::StatusCode;
 
 use crate::connection::{Connection, End, reason_of_io};
 use crate::deadline::Moment;
-use crate::exchange::{CONTENT_WINDOW, ContentEnd, Failure, Stage, State};
+use crate::exchange::{ContentEnd, Failure, Stage, State};
 use crate::http::head::{Framing, HeadLimits, Version};
 use crate::http::live::{Live, Raised};
 use crate::phase::Phase;
@@ -29,7 +29,11 @@ pub(super) enum Next {
     Again,
     Wait,
     /// The answer is complete in the output.
-    Answered { persist: bool, linger: bool, reason: Reason },
+    Answered {
+        persist: bool,
+        linger: bool,
+        reason: Reason,
+    },
     /// Nothing can be said any more.
     Cut(End, Reason),
 }
@@ -100,7 +104,12 @@ impl Serving {
         self.live.books().enter(Phase::Flush, now);
     }
 
-    pub(super) fn step<T: Transport>(&mut self, http1: &mut Http1<'_, T>, cx: &mut Context<'_>, now: Moment) -> Next {
+    pub(super) fn step<T: Transport>(
+        &mut self,
+        http1: &mut Http1<'_, T>,
+        cx: &mut Context<'_>,
+        now: Moment,
+    ) -> Next {
         if let Some((status, reason)) = self.refused.take() {
             return self.answer(http1, status, reason, now);
         }
@@ -168,7 +177,12 @@ impl Serving {
 
     // ---- the answer ----
 
-    fn take_answer<T: Transport>(&mut self, http1: &mut Http1<'_, T>, state: &mut State, now: Moment) -> Taken {
+    fn take_answer<T: Transport>(
+        &mut self,
+        http1: &mut Http1<'_, T>,
+        state: &mut State,
+        now: Moment,
+    ) -> Taken {
         let answer = &mut state.answer;
         match answer.stage {
             Stage::Awaited if answer.informational.is_empty() => return Taken::Nothing,
@@ -185,7 +199,12 @@ impl Serving {
         }
         if let Some(head) = answer.head.take() {
             let request = &self.live.exchange.head;
-            let framing = ResponseFraming::new(request.version(), request.is_head(), code(head.status), answer.announced);
+            let framing = ResponseFraming::new(
+                request.version(),
+                request.is_head(),
+                code(head.status),
+                answer.announced,
+            );
             let whole = answer.stage == Stage::Finished;
             self.persist = http1.may_persist()
                 && request.keep_alive()
@@ -250,7 +269,12 @@ impl Serving {
     }
 
     /// Hands the output to the socket; what it took is room for more.
-    fn send<T: Transport>(&mut self, http1: &mut Http1<'_, T>, cx: &mut Context<'_>, now: Moment) -> Result<bool, Reason> {
+    fn send<T: Transport>(
+        &mut self,
+        http1: &mut Http1<'_, T>,
+        cx: &mut Context<'_>,
+        now: Moment,
+    ) -> Result<bool, Reason> {
         if http1.output.is_empty() {
             return Ok(false);
         }
@@ -301,7 +325,13 @@ impl Serving {
     }
 
     /// The library answers in the program's place.
-    fn answer<T: Transport>(&mut self, http1: &mut Http1<'_, T>, status: u16, reason: Reason, now: Moment) -> Next {
+    fn answer<T: Transport>(
+        &mut self,
+        http1: &mut Http1<'_, T>,
+        status: u16,
+        reason: Reason,
+        now: Moment,
+    ) -> Next {
         let read_out = self.skip_rest(http1);
         let request = &self.live.exchange.head;
         let persist = read_out
@@ -321,7 +351,13 @@ impl Serving {
     }
 
     /// A limit struck: with a status as long as no head was sent, else by a reset.
-    fn strike<T: Transport>(&mut self, http1: &mut Http1<'_, T>, status: u16, reason: Reason, now: Moment) -> Next {
+    fn strike<T: Transport>(
+        &mut self,
+        http1: &mut Http1<'_, T>,
+        status: u16,
+        reason: Reason,
+        now: Moment,
+    ) -> Next {
         http1.connection.limit(reason);
         let raised: Option<Raised> = {
             let mut state = self.live.exchange.lock();
@@ -351,14 +387,17 @@ impl Serving {
         }
         let mut progressed = false;
         while state.content.asked && state.content.end.is_none() {
-            let room = CONTENT_WINDOW.saturating_sub(state.content.waiting);
+            let window = http1.connection.info.content_window;
+            let room = window.saturating_sub(state.content.waiting);
             if room == 0 || http1.input.is_empty() {
                 break;
             }
             self.decode(http1, state, room, now)?;
             progressed = true;
         }
-        let asked = state.content.asked && state.content.end.is_none() && state.content.waiting < CONTENT_WINDOW;
+        let asked = state.content.asked
+            && state.content.end.is_none()
+            && state.content.waiting < http1.connection.info.content_window;
         if asked && !self.continue_sent && self.framing.is_none() && state.content.received == 0 {
             self.continue_sent = true;
             if self.live.exchange.head.expects_continue() && http1.input.is_empty() {
@@ -461,7 +500,10 @@ impl Serving {
             state.handler_clock.due(&limits.handler).map(|(due, _)| (due, 504, Reason::HandlerTimeout)),
         ];
         let due = dues.into_iter().flatten().min_by_key(|(due, ..)| *due);
+        let held = exchange.head.heap_bytes() + state.content.waiting + state.answer.queued;
         drop(guard);
+        let decoder = if let Owed::Chunks(decoder) = &self.owed { decoder.heap_bytes() } else { 0 };
+        http1.connection.holds(held + decoder + http1.input.capacity() + http1.output.capacity());
         http1.connection.enter(phase, now);
         self.live.books().enter(phase, now);
         match due {
@@ -472,7 +514,13 @@ impl Serving {
         Next::Wait
     }
 
-    fn expired<T: Transport>(&mut self, http1: &mut Http1<'_, T>, status: u16, reason: Reason, now: Moment) -> Next {
+    fn expired<T: Transport>(
+        &mut self,
+        http1: &mut Http1<'_, T>,
+        status: u16,
+        reason: Reason,
+        now: Moment,
+    ) -> Next {
         if status == 0 {
             http1.connection.limit(reason);
             return Next::Cut(End::Reset, reason);
