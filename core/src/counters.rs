@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::connection::Protocol;
+use crate::http::h2::Glitch;
 use crate::link::lock;
 use crate::phase::Phase;
 use crate::reason::Reason;
@@ -19,8 +20,10 @@ use crate::reason::Reason;
 pub(crate) use accepting::{Accepting, PauseCause};
 
 /// Upper edges of the histogram buckets, in microseconds; `+Inf` comes after.
-pub(crate) const BUCKETS: [u64; 11] =
-    [1_000, 5_000, 25_000, 100_000, 500_000, 1_000_000, 2_500_000, 5_000_000, 10_000_000, 30_000_000, 60_000_000];
+pub(crate) const BUCKETS: [u64; 11] = [
+    1_000, 5_000, 25_000, 100_000, 500_000, 1_000_000, 2_500_000, 5_000_000, 10_000_000, 30_000_000,
+    60_000_000,
+];
 
 /// `None`, HTTP/1.0, HTTP/1.1, HTTP/2.
 pub(crate) const PROTOCOLS: usize = 4;
@@ -33,10 +36,6 @@ pub(crate) const fn protocol_index(protocol: Option<Protocol>) -> usize {
         Some(Protocol::Http2) => 3,
     }
 }
-
-/// What spends the HTTP/2 glitch budget, in the order of the metric's `kind` values.
-pub(crate) const GLITCH_KINDS: [&str; 8] =
-    ["reset_received", "reset_sent", "ping", "settings", "priority", "window_update", "data", "headers"];
 
 /// Status codes 100 to 599, and "none" at 0.
 pub(crate) const CODES: usize = 501;
@@ -64,7 +63,7 @@ pub(crate) const HANDSHAKE_SECONDS: Cell = Cell(REQUEST_SECONDS.0 + PROTOCOLS * 
 pub(crate) const RECEIVED: Cell = Cell(HANDSHAKE_SECONDS.0 + HISTOGRAM);
 pub(crate) const SENT: Cell = Cell(RECEIVED.0 + 1);
 pub(crate) const GLITCHES: Cell = Cell(SENT.0 + 1);
-pub(crate) const STARTED: Cell = Cell(GLITCHES.0 + GLITCH_KINDS.len());
+pub(crate) const STARTED: Cell = Cell(GLITCHES.0 + Glitch::COUNT);
 pub(crate) const UNANSWERED: Cell = Cell(STARTED.0 + 1);
 pub(crate) const HANDSHAKES_FAILED: Cell = Cell(UNANSWERED.0 + 1);
 /// Requests whose program has answered, or that never reached it, and that are not over yet.
@@ -202,7 +201,12 @@ impl Sum {
     }
 
     /// Counts per bucket (not cumulated; the last is `+Inf`) and the sum in microseconds.
-    pub(crate) fn histogram(&self, listener: usize, cell: Cell, protocol: usize) -> ([u64; BUCKETS.len() + 1], u64) {
+    pub(crate) fn histogram(
+        &self,
+        listener: usize,
+        cell: Cell,
+        protocol: usize,
+    ) -> ([u64; BUCKETS.len() + 1], u64) {
         let start = protocol * HISTOGRAM;
         let counts = std::array::from_fn(|bucket| self.get(listener, cell, start + bucket));
         (counts, self.get(listener, cell, start + BUCKETS.len() + 1))

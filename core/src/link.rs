@@ -78,7 +78,10 @@ impl Inbox {
             state.reader = Some(reader.clone());
             return Poll::Pending;
         }
-        Poll::Ready(Delivery { links: std::mem::take(&mut state.links), jobs: std::mem::take(&mut state.jobs) })
+        Poll::Ready(Delivery {
+            links: std::mem::take(&mut state.links),
+            jobs: std::mem::take(&mut state.jobs),
+        })
     }
 
     /// Takes nothing more; what was left is dropped by the caller's thread.

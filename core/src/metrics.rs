@@ -9,9 +9,8 @@ mod text;
 use std::time::Duration;
 
 use crate::connection::Protocol;
-use crate::counters::{
-    self, BUCKETS, CODES, Cell, GLITCH_KINDS, Handshake, PROTOCOLS, PauseCause, Sum, protocol_index,
-};
+use crate::counters::{self, BUCKETS, CODES, Cell, Handshake, PROTOCOLS, PauseCause, Sum, protocol_index};
+use crate::http::h2::Glitch;
 use crate::phase::Phase;
 use crate::reason::Reason;
 use crate::server::{Shared, overload};
@@ -174,9 +173,9 @@ impl Page<'_> {
         let mut glitches =
             text.counter("bartizan_h2_glitches", "What was charged to h2_glitch_budget, by kind.");
         for (listener, label) in self.listeners() {
-            for (index, kind) in GLITCH_KINDS.iter().enumerate() {
+            for (index, kind) in Glitch::ALL.iter().enumerate() {
                 let count = self.sum.get(listener, counters::GLITCHES, index);
-                glitches.sample(&[("listener", label), ("kind", kind)], count);
+                glitches.sample(&[("listener", label), ("kind", kind.name())], count);
             }
         }
     }

@@ -34,7 +34,8 @@ pub(crate) async fn receive<T: Transport>(
     source: Option<IpAddr>,
 ) -> Result<Named, Reason> {
     connection.enter(Phase::Proxy, connection.now());
-    let trusted = source.is_none_or(|source| connection.listener.trust_proxy.iter().any(|net| net.contains(source)));
+    let trusted =
+        source.is_none_or(|source| connection.listener.trust_proxy.iter().any(|net| net.contains(source)));
     if !trusted {
         connection.limit(Reason::ProxyInvalid);
         return Err(Reason::ProxyInvalid);
@@ -112,7 +113,10 @@ fn parse_v1(octets: &[u8]) -> Result<Option<(Named, usize)>, Invalid> {
             _ => return Err(Invalid),
         };
         // Digits alone: `parse` would take a sign.
-        if port.is_empty() || !port.bytes().all(|octet| octet.is_ascii_digit()) || (port.len() > 1 && port.starts_with('0')) {
+        if port.is_empty()
+            || !port.bytes().all(|octet| octet.is_ascii_digit())
+            || (port.len() > 1 && port.starts_with('0'))
+        {
             return Err(Invalid);
         }
         Ok(SocketAddr::new(address, port.parse().map_err(|_| Invalid)?))

@@ -17,8 +17,8 @@ use crate::buffer::Pool;
 use crate::connection::unix_time;
 use crate::counters::Tally;
 use crate::deadline::{Deadlines, Moment, STEP};
-use crate::exchange::Spares;
 use crate::dispatch::Turn;
+use crate::exchange::Spares;
 use crate::http::date::{self, DateCache};
 use crate::link::Inbox;
 use crate::server::Shared;
@@ -64,7 +64,12 @@ pub(crate) struct Reactor {
 }
 
 impl Reactor {
-    pub(crate) fn new(index: usize, shared: Arc<Shared>, inbox: Arc<Inbox>, deadlines: Rc<Deadlines>) -> Rc<Self> {
+    pub(crate) fn new(
+        index: usize,
+        shared: Arc<Shared>,
+        inbox: Arc<Inbox>,
+        deadlines: Rc<Deadlines>,
+    ) -> Rc<Self> {
         Rc::new(Self {
             index,
             deadlines,
@@ -176,5 +181,6 @@ impl<F: Future> Future for Caught<F> {
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without a text".to_owned())
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a text".to_owned())
 }

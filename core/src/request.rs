@@ -160,7 +160,8 @@ impl Request {
         if state.over {
             return Err(self.gone());
         }
-        let settings = overrides.over(state.overridden.as_deref().unwrap_or(&self.exchange.connection.settings));
+        let settings =
+            overrides.over(state.overridden.as_deref().unwrap_or(&self.exchange.connection.settings));
         state.overridden = Some(Box::new(settings));
         self.exchange.touch(&state);
         Ok(())
@@ -177,7 +178,11 @@ impl Request {
             "body_idle_timeout" => (&state.content_clock, &limits.content, false),
             "response_timeout" => (&state.answer_clock, &limits.answer, true),
             "write_idle_timeout" => (&state.answer_clock, &limits.answer, false),
-            _ => return Err(RequestError::Option(format!("{key:?} is not a time-out that a request may move"))),
+            _ => {
+                return Err(RequestError::Option(format!(
+                    "{key:?} is not a time-out that a request may move"
+                )));
+            }
         };
         if total {
             return Ok(limits.total.map(|total| total.saturating_sub(clock.spent(now))));
@@ -260,7 +265,8 @@ impl Request {
             }
             None => {}
         }
-        if let (Some(announced), Some(cap)) = (state.content.announced, self.exchange.limits(state).max_body_bytes)
+        if let (Some(announced), Some(cap)) =
+            (state.content.announced, self.exchange.limits(state).max_body_bytes)
             && announced > cap
         {
             // The typed error goes to this read; the connection sends the 413 and raises the cancel signal.
@@ -416,7 +422,9 @@ impl Request {
         fields: impl IntoIterator<Item = (&'f [u8], &'f [u8])>,
     ) -> Result<(), RequestError> {
         if !(102..=199).contains(&status) {
-            return Err(RequestError::Value(format!("status code {status} is not informational: 102 to 199")));
+            return Err(RequestError::Value(format!(
+                "status code {status} is not informational: 102 to 199"
+            )));
         }
         let lines = lines(Section::Header, fields)?;
         let mut state = self.awaited()?;
@@ -495,10 +503,12 @@ impl Request {
             Stage::Failed(_) => return Err(RequestError::State("the library answers this request")),
         }
         match state.answer.announced {
-            Some(announced) if octets > announced - state.answer.written => Err(RequestError::Value(format!(
-                "the announced content length is {announced}: {octets} octets more than the {} written go over it",
-                state.answer.written
-            ))),
+            Some(announced) if octets > announced - state.answer.written => {
+                Err(RequestError::Value(format!(
+                    "the announced content length is {announced}: {octets} octets more than the {} written go over it",
+                    state.answer.written
+                )))
+            }
             _ => Ok(()),
         }
     }

@@ -34,6 +34,7 @@ use crate::reason::Reason;
 use crate::transport::{Transport, Wire};
 
 use answer::CommonFields;
+pub(crate) use glitches::Glitch;
 use line::{Line, LineHandle};
 use observer::{Event, Observer, Watch};
 use phases::Phases;
@@ -149,6 +150,8 @@ struct Driver<'h, T: Transport> {
     undigested: Vec<u32>,
     /// Octets that the socket had taken at the last look.
     carried: u64,
+    /// Octets of memory that the streams hold.
+    held: usize,
     fresh: Vec<Fresh>,
     events: Vec<Event>,
     touched: Vec<u32>,
@@ -182,6 +185,7 @@ impl<'h, T: Transport> Driver<'h, T> {
             unfinished: Vec::new(),
             undigested: Vec::new(),
             carried: connection.meter.sent.get(),
+            held: 0,
             fresh: Vec::new(),
             events: Vec::new(),
             touched: Vec::new(),
@@ -214,6 +218,7 @@ impl<'h, T: Transport> Driver<'h, T> {
             // What h2 was given goes out when it is polled again: once for all of it.
             cx.waker().wake_by_ref();
         }
+        connection.holds(self.held);
         connection.wake_at(self.due(connection), cx);
         Poll::Pending
     }
@@ -260,7 +265,8 @@ impl<'h, T: Transport> Driver<'h, T> {
         let mut events = mem::take(&mut self.events);
         self.side.watch.take_events(&mut events);
         for id in mem::take(&mut self.undigested) {
-            events.push(Event::ContentArrived { stream: id });
+            // Nothing to hurry for: when the socket takes octets again, that wakes us.
+            self.content_arrived(id, connection);
         }
         for event in events.drain(..) {
             match event {
@@ -287,20 +293,22 @@ impl<'h, T: Transport> Driver<'h, T> {
                         self.refused_by_h2(stream, 0, Reason::HeaderSyntax, connection);
                     }
                 }
-                Event::ContentArrived { stream } => {
-                    if let Some(known) = self.streams.get(stream) {
-                        let fate = known.content_arrived(connection, &mut self.side);
-                        self.settle(stream, fate, connection);
-                        busy = true;
-                        if self.side.blocked {
-                            self.undigested.push(stream);
-                        }
-                    }
-                }
+                Event::ContentArrived { stream } => busy |= self.content_arrived(stream, connection),
             }
         }
         self.events = events;
         busy
+    }
+
+    /// Takes content out of h2; `false`: nobody waits for it.
+    fn content_arrived(&mut self, id: u32, connection: &mut Connection) -> bool {
+        let Some(stream) = self.streams.get(id).filter(|stream| stream.is_receiving()) else { return false };
+        let fate = stream.content_arrived(connection, &mut self.side);
+        self.settle(id, fate, connection);
+        if self.side.blocked && !self.undigested.contains(&id) {
+            self.undigested.push(id);
+        }
+        true
     }
 
     /// h2 has refused a head by itself, which shows only in the frames that it sent.
@@ -376,6 +384,8 @@ impl<'h, T: Transport> Driver<'h, T> {
             return;
         }
         let Some(stream) = self.streams.get(id) else { return };
+        let held = stream.held();
+        self.held = self.held + held - mem::replace(&mut stream.counted, held);
         self.streams_due = self.streams_due.min(stream.due());
         if stream.is_unfinished() && !mem::replace(&mut stream.listed, true) {
             self.unfinished.push(id);
@@ -386,6 +396,7 @@ impl<'h, T: Transport> Driver<'h, T> {
     fn finish(&mut self, id: u32, fate: Fate, connection: &mut Connection) -> bool {
         let Some(stream) = self.streams.get(id) else { return false };
         stream.end(fate, connection, &mut self.side);
+        self.held -= stream.counted;
         self.streams.remove(id);
         true
     }

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use super::h2::{
+    ACK, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, RESET, SETTINGS, WINDOW_UPDATE, block, frame,
+};
 use super::peer::{Peer, millis, secs};
 use super::support::{Host, Setup, hello};
 use crate::exchange::Failure;
@@ -12,7 +15,7 @@ use crate::request::{Body, Request};
 
 const NOW: Option<Duration> = Some(Duration::ZERO);
 
-/// What a peer may send, whole or in part.
+/// What an HTTP/1 peer may send, whole or in part.
 const PIECES: [&str; 14] = [
     "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
     "GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -29,6 +32,40 @@ const PIECES: [&str; 14] = [
     "GET / HTTP/1.1\r\n\r\n",
     "\0",
 ];
+
+/// What an HTTP/2 peer opens with.
+fn opening() -> Vec<u8> {
+    [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(SETTINGS, 0, 0, &[]), &frame(SETTINGS, ACK, 0, &[])]
+        .concat()
+}
+
+/// What it may send then; ids mostly count up, or one frame would end it all.
+fn any_frame(dice: &mut Dice, last: &mut u32) -> Vec<u8> {
+    const CONTINUATION: u8 = 9;
+    const PRIORITY: u8 = 2;
+    let earlier = 1 + 2 * dice.below(*last as usize / 2 + 1) as u32;
+    let next = *last + 2;
+    let end = if dice.below(2) == 0 { END_STREAM } else { 0 };
+    match dice.below(16) {
+        0..=3 => {
+            *last = next;
+            frame(HEADERS, END_HEADERS | END_STREAM, next, &block("GET", "/", &[]))
+        }
+        4 | 5 => {
+            *last = next;
+            frame(HEADERS, END_HEADERS, next, &block("POST", "/", &[]))
+        }
+        6 => frame(HEADERS, end, next, &block("POST", "/", &[("content-length", "100000")])[..10]),
+        7 => frame(CONTINUATION, END_HEADERS, next, &block("POST", "/", &[])[10..]),
+        8 | 9 => frame(DATA, end, earlier, &vec![b'x'; *dice.pick(&[0, 1, 100, 16_384])]),
+        10 => frame(RESET, 0, earlier, &8u32.to_be_bytes()),
+        11 => frame(WINDOW_UPDATE, 0, *dice.pick(&[0, earlier]), &(dice.below(70_000) as u32).to_be_bytes()),
+        12 => frame(PING, 0, 0, &[0; 8]),
+        13 => frame(SETTINGS, 0, 0, &[0, 4, 0, 0, *dice.pick(&[0, 1, 255]), 0]),
+        14 => frame(*dice.pick(&[PRIORITY, 0xbe]), 0, earlier, &[0; 5]),
+        _ => frame(GOAWAY, 0, 0, &[0; 8]),
+    }
+}
 
 /// Fixed seeds make a failure come again; what they are does not matter.
 struct Dice(u64);
@@ -69,8 +106,32 @@ fn setup(dice: &mut Dice) -> Setup {
     if dice.below(4) == 0 { setup.tls() } else { setup }
 }
 
+/// What peers of one protocol say.
+struct Speech {
+    opening: Vec<u8>,
+    /// The last stream that was opened.
+    last: Option<u32>,
+}
+
+impl Speech {
+    fn http1() -> Self {
+        Self { opening: Vec::new(), last: None }
+    }
+
+    fn http2() -> Self {
+        Self { opening: opening(), last: Some(1) }
+    }
+
+    fn piece(&mut self, dice: &mut Dice) -> Vec<u8> {
+        match &mut self.last {
+            None => dice.pick(&PIECES).as_bytes().to_vec(),
+            Some(last) => any_frame(dice, last),
+        }
+    }
+}
+
 /// One deed of a peer; it may be the last.
-async fn act(dice: &mut Dice, mut peer: Peer) -> Option<Peer> {
+async fn act(dice: &mut Dice, speech: &mut Speech, mut peer: Peer) -> Option<Peer> {
     match dice.below(12) {
         0 => drop(timeout(millis(200), peer.rest()).await),
         1 => {
@@ -81,8 +142,8 @@ async fn act(dice: &mut Dice, mut peer: Peer) -> Option<Peer> {
         3 => drop(timeout(millis(200), peer.try_finish()).await),
         4 => drop(timeout(millis(200), peer.try_send(vec![b'x'; 70_000])).await),
         _ => {
-            let piece = dice.pick(&PIECES).as_bytes();
-            let end = if dice.below(3) == 0 { dice.below(piece.len() + 1) } else { piece.len() };
+            let piece = speech.piece(dice);
+            let end = if dice.below(6) == 0 { dice.below(piece.len() + 1) } else { piece.len() };
             drop(timeout(millis(200), peer.try_send(&piece[..end])).await);
         }
     }
@@ -108,12 +169,16 @@ fn treat(dice: &mut Dice, request: Request) -> Option<Request> {
     Some(request)
 }
 
-async fn play(dice: &mut Dice, host: &Host) {
+async fn play(dice: &mut Dice, mut speech: Speech, host: &Host) {
     let mut peers = Vec::new();
     let mut requests: Vec<Request> = Vec::new();
     for _ in 0..60 {
         match dice.below(8) {
-            0 if peers.len() < 4 => peers.push(host.connect().await),
+            0 if peers.len() < 4 => {
+                let mut peer = host.connect().await;
+                let _ = timeout(millis(200), peer.try_send(&speech.opening)).await;
+                peers.push(peer);
+            }
             1 | 2 if !requests.is_empty() => {
                 let request = requests.swap_remove(dice.below(requests.len()));
                 requests.extend(treat(dice, request));
@@ -121,7 +186,7 @@ async fn play(dice: &mut Dice, host: &Host) {
             3 => tokio::time::sleep(millis(*dice.pick(&[1, 50, 700, 2_500]))).await,
             _ if !peers.is_empty() => {
                 let peer = peers.swap_remove(dice.below(peers.len()));
-                peers.extend(act(dice, peer).await);
+                peers.extend(act(dice, &mut speech, peer).await);
             }
             _ => {}
         }
@@ -137,13 +202,19 @@ async fn play(dice: &mut Dice, host: &Host) {
 }
 
 #[test]
-fn whatever_happens_the_books_balance() {
+fn whatever_peers_and_program_do_the_books_balance() {
     for seed in 1..=150u64 {
         let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        setup(&mut dice).run(async |host| {
-            play(&mut dice, host).await;
-            // With who has not left by now the limits have to deal, the drain's at the latest.
-        });
+        // With who has not left by then the limits have to deal, the drain's at the latest.
+        setup(&mut dice).run(async |host| play(&mut dice, Speech::http1(), host).await);
+    }
+}
+
+#[test]
+fn whatever_they_do_on_http2_the_books_balance() {
+    for seed in 1..=150u64 {
+        let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        setup(&mut dice).alpn("h2").run(async |host| play(&mut dice, Speech::http2(), host).await);
     }
 }
 
@@ -152,7 +223,7 @@ fn an_honest_client_is_served_behind_them() {
     for seed in 1..=30u64 {
         let mut dice = Dice(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
         Setup::kept().run(async |host| {
-            play(&mut dice, host).await;
+            play(&mut dice, Speech::http1(), host).await;
             if host.shared.is_draining() {
                 return;
             }

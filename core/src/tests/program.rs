@@ -6,11 +6,13 @@ use tokio::task::spawn_blocking;
 
 use super::peer::{Ending, secs};
 use super::support::{Setup, hello, read_all};
+use crate::config::{Dispatch, Handler, Hooks};
+use crate::event::Event;
 use crate::exchange::Ready;
 use crate::link::lock;
 use crate::phase::Phase;
 use crate::reason::Reason;
-use crate::request::{Body, Read, RequestError};
+use crate::request::{Body, Read, Request, RequestError};
 
 const CHUNKED: &str = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
 
@@ -263,5 +265,44 @@ fn a_second_answer_is_refused() {
         assert_eq!(peer.answer().await.text(), "hello");
         host.turn().await;
         assert!(request.respond(200, [], Body::Copied(b"")).is_err());
+    });
+}
+
+#[test]
+fn workers_may_block() {
+    let handler: Arc<dyn Handler> = Arc::new(|request: Request| {
+        let mut buffer = [0; 10];
+        let read = request.read(&mut buffer, None).unwrap();
+        if let (Read::Octets(octets), false) = (read, &buffer[..5] == b"panic") {
+            request.respond(200, [], Body::Copied(&buffer[..octets])).unwrap();
+        } else {
+            panic!("the program's fault");
+        }
+    });
+    Setup::dispatching(Dispatch::Workers(handler.clone())).run(async |host| {
+        let queue = host.shared.dispatch.queues()[0].clone();
+        let workers: Vec<_> = (0..2)
+            .map(|_| {
+                let (handler, queue) = (handler.clone(), queue.clone());
+                spawn_blocking(move || crate::dispatch::work(&handler, &queue, &Hooks::default()))
+            })
+            .collect();
+        let mut peers = Vec::new();
+        for _ in 0..10 {
+            let mut peer = host.connect().await;
+            peer.send(CHUNKED).await;
+            peers.push(peer);
+        }
+        // Two of them are read from; the others wait in the queue for a worker.
+        for (index, peer) in peers.iter_mut().enumerate() {
+            peer.send(if index == 3 { "5\r\npanic\r\n0\r\n\r\n" } else { "5\r\nhello\r\n0\r\n\r\n" }).await;
+        }
+        for (index, peer) in peers.iter_mut().enumerate() {
+            assert_eq!(peer.answer().await.status, if index == 3 { 500 } else { 200 });
+        }
+        queue.push(Event::Shutdown);
+        for worker in workers {
+            worker.await.unwrap();
+        }
     });
 }

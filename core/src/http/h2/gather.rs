@@ -47,6 +47,11 @@ impl Gather {
         (self.first.len() + self.rest.len()) as u64
     }
 
+    /// Octets of memory.
+    pub(super) fn held(&self) -> usize {
+        self.head.heap_bytes() + self.first.len() + self.rest.capacity()
+    }
+
     /// Takes what has come. h2 holds the peer to the announced length, which is within `buffer_body_bytes`.
     pub(super) fn step(
         &mut self,

@@ -15,7 +15,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use frames::Walker;
-pub(crate) use watch::{Event, HeaderBlock, Limits, Watch, Withheld};
+pub(crate) use watch::{Event, Limits, Watch};
 
 /// Octets of the client's connection preface, before its first frame.
 const PREFACE: usize = 24;

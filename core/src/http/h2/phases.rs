@@ -253,18 +253,18 @@ impl<T: Transport> Driver<'_, T> {
     fn next_strike(&self, connection: &Connection) -> (Moment, Strike) {
         let settings = &connection.settings;
         let phases = &self.phases;
+        let load = &connection.reactor.shared;
+        let header = || micros(load.under_load(settings.header_timeout));
         let mut strikes = [(NEVER, Strike::Preface); 6];
         if let Some(since) = phases.settings_taken.filter(|_| !phases.settings_acknowledged) {
             strikes[0] = (since + micros(settings.h2_settings_timeout), Strike::Settings);
         }
         strikes[1] = match (connection.phase(), phases.block, phases.opened) {
             (Phase::Opening, ..) => (phases.since + micros(settings.h2_preface_timeout), Strike::Preface),
-            (_, Some((1, _)), Some(opened)) => (opened + micros(settings.header_timeout), Strike::Header),
-            (_, Some((_, since)), _) => (since + micros(settings.header_timeout), Strike::Header),
-            (Phase::Header, None, Some(opened)) => {
-                (opened + micros(settings.header_timeout), Strike::NoRequest)
-            }
-            (Phase::Idle, ..) => (phases.idle + micros(settings.idle_timeout), Strike::Idle),
+            (_, Some((1, _)), Some(opened)) => (opened + header(), Strike::Header),
+            (_, Some((_, since)), _) => (since + header(), Strike::Header),
+            (Phase::Header, None, Some(opened)) => (opened + header(), Strike::NoRequest),
+            (Phase::Idle, ..) => (phases.idle + micros(load.under_load(settings.idle_timeout)), Strike::Idle),
             _ => (NEVER, Strike::Preface),
         };
         if connection.phase() == Phase::Idle {

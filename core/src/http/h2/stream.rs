@@ -28,6 +28,10 @@ pub(super) struct Stream {
     /// When which limit strikes.
     due: Moment,
     expiry: Reason,
+    /// Octets of memory that the stream holds.
+    held: usize,
+    /// Of these, what the driver has counted.
+    pub(super) counted: usize,
     /// In the driver's list of streams that wait for a window or the socket.
     pub(super) listed: bool,
 }
@@ -142,6 +146,8 @@ impl Stream {
             stage: Stage::Between,
             due: NEVER,
             expiry: Reason::Internal,
+            held: 0,
+            counted: 0,
             listed: false,
         }
     }
@@ -210,6 +216,7 @@ impl Stream {
         match gather.step(self.id, &mut self.receiving, connection, side) {
             Gathered::More(due) => {
                 move_to(gather.books(), Phase::Body, connection, side.now);
+                self.held = gather.held();
                 (self.due, self.expiry) = due.unwrap_or((NEVER, Reason::Internal));
                 None
             }
@@ -256,6 +263,7 @@ impl Stream {
             Err(fate) => return Some(fate),
         };
         let (phase, due, expiry) = self.settle(&exchange, &mut state, connection, side);
+        self.held = exchange.head.heap_bytes() + state.content.waiting + state.answer.queued;
         let ready = exchange.take_ready(&mut state, connection.info.answer_window);
         drop(state);
         (self.due, self.expiry) = (due, expiry);
@@ -333,6 +341,11 @@ impl Stream {
         self.due
     }
 
+    /// Octets of memory that the stream holds.
+    pub(super) fn held(&self) -> usize {
+        self.held
+    }
+
     /// What the limit that is due does to the stream.
     pub(super) fn expired(&self) -> Fate {
         match self.expiry {
@@ -352,11 +365,13 @@ impl Stream {
         self.sending.sent()
     }
 
+    /// Whether content may still come.
+    pub(super) fn is_receiving(&self) -> bool {
+        self.receiving.is_open()
+    }
+
     /// Content arrived; if the program has not asked for it, what comes on top is charged.
     pub(super) fn content_arrived(&mut self, connection: &mut Connection, side: &mut Side) -> Option<Fate> {
-        if !self.receiving.is_open() {
-            return None;
-        }
         side.watch.set_unread(self.id, true);
         self.step(connection, side)
     }

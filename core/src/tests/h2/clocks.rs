@@ -233,6 +233,30 @@ fn a_stalled_socket_is_reset_with_all_its_streams() {
 }
 
 #[test]
+fn an_upload_beside_a_stalled_socket_goes_on_and_does_not_spin() {
+    Setup::kept().capacity(4 * 1024).set("buffer_body_bytes", "0").run(async |host| {
+        let mut raw = Raw::open_with(host, &[(4, 1 << 20)]).await;
+        raw.get(1, "/").await;
+        let stalled = host.request().await;
+        stalled.respond(200, [], Body::Copied(&[7; 60_000])).unwrap();
+        raw.post(3, &[]).await;
+        let upload = host.request().await;
+        let mut content = [0; 4096];
+        for _ in 0..10 {
+            let _ = upload.read(&mut content, Some(Duration::ZERO));
+            raw.send(frame(DATA, 0, 3, &[7; 1000])).await;
+            // On a spinning reactor the paused clock would stand still for ever.
+            tokio::time::sleep(secs(1)).await;
+            assert_eq!(
+                upload.read(&mut content, Some(Duration::ZERO)),
+                Ok(crate::request::Read::Octets(1000))
+            );
+        }
+        host.closed(&raw.peer, Phase::Streams, Reason::FlushTimeout).await;
+    });
+}
+
+#[test]
 fn a_shut_connection_window_is_charged_to_the_connection() {
     Setup::inline(|request| {
         request.respond(200, [], Body::Copied(&[7; 200_000])).unwrap();

@@ -117,7 +117,7 @@ fn a_body_over_the_cap_is_413() {
         host.turn().await;
         assert_eq!(read(&kept).unwrap().len(), 10);
         raw.send(frame(DATA, 0, 3, &[7; 1])).await;
-        assert_eq!(raw.head(3).await.1, true);
+        assert!(raw.head(3).await.1);
         assert_eq!(raw.reset(3).await, NO_ERROR);
         host.turn().await;
         assert_eq!(host.outcomes(), [(413, Reason::BodySize); 2]);

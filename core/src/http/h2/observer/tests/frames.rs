@@ -8,7 +8,8 @@ use std::task::{Context, Poll, Waker};
 use h2::Reason as Code;
 use tokio::io::AsyncWrite;
 
-use super::super::{Event, HeaderBlock, Limits, Withheld};
+use super::super::watch::{HeaderBlock, Withheld};
+use super::super::{Event, Limits};
 use super::*;
 use crate::http::h2::glitches::Glitch;
 

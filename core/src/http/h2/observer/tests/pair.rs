@@ -10,7 +10,8 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
-use super::super::{Event, Observer, Watch, Withheld};
+use super::super::watch::Withheld;
+use super::super::{Event, Observer, Watch};
 use super::{Limits, SETTINGS, frame, preface};
 
 const LIMITS: Limits = Limits { glitch_budget: 100, concurrent_streams: 100, header_block: 32 * 1024 };
