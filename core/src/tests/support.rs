@@ -319,8 +319,6 @@ impl Host {
         assert_eq!((snapshot.connections_open, snapshot.requests_live), (0, 0));
         assert_eq!((snapshot.handlers_running, snapshot.requests_queued), (0, 0));
         assert_eq!(self.shared.sum().total(counters::ANSWERED, 0), 0);
-        for r in lock(&self.records.connections).iter().filter(|r| r.closed.is_some()) { println!("CLOSED {} {}", r.phase.name(), r.closed.unwrap()); }
-        for r in self.ended() { println!("ENDED {} {}", r.status, r.reason); }
         self.check_records(snapshot.connections_accepted, snapshot.requests_started);
     }
 
