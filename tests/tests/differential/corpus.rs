@@ -1,13 +1,13 @@
 //! Reads what a case of `tests/corpus/http1.txt` sends. What it expects is the black-box suite's business.
 
 /// The octets of one connection.
-pub struct Case {
+pub(crate) struct Case {
     pub name: String,
     pub octets: Vec<u8>,
 }
 
 /// All cases, in the order of the file.
-pub fn read() -> Vec<Case> {
+pub(crate) fn read() -> Vec<Case> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/http1.txt");
     let text = std::fs::read_to_string(path).expect("the corpus");
     let mut cases: Vec<Case> = Vec::new();

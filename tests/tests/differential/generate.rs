@@ -36,7 +36,7 @@ impl Dice {
 }
 
 /// The octets of one connection: one to three requests, and in a third of the cases some octets changed.
-pub fn connection(seed: u64) -> Vec<u8> {
+pub(crate) fn connection(seed: u64) -> Vec<u8> {
     let mut dice = Dice::new(seed);
     let mut octets = Vec::new();
     for _ in 0..1 + dice.below(3) {
@@ -51,7 +51,7 @@ pub fn connection(seed: u64) -> Vec<u8> {
 }
 
 /// Requests that nobody may refuse, and how many.
-pub fn well_formed(seed: u64) -> (Vec<u8>, usize) {
+pub(crate) fn well_formed(seed: u64) -> (Vec<u8>, usize) {
     let mut dice = Dice::new(seed);
     let count = 1 + dice.below(3);
     let mut octets = String::new();

@@ -25,7 +25,7 @@ const SILENCE: Duration = Duration::from_millis(40);
 
 /// One request that reached the program with all of its content.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Seen {
+pub(crate) struct Seen {
     method: String,
     target: String,
     fields: Vec<(String, Vec<u8>)>,
@@ -42,7 +42,7 @@ impl Seen {
     }
 
     /// Whether both programs saw the same.
-    pub fn is_same(&self, other: &Self) -> bool {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
         self == other
     }
 
@@ -62,19 +62,19 @@ impl fmt::Display for Seen {
 }
 
 /// hyper, without any of our policy.
-pub struct Oracle {
+pub(crate) struct Oracle {
     runtime: tokio::runtime::Runtime,
 }
 
 impl Oracle {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime"),
         }
     }
 
     /// What hyper's program sees of these octets.
-    pub fn serve(&self, octets: &[u8]) -> Vec<Seen> {
+    pub(crate) fn serve(&self, octets: &[u8]) -> Vec<Seen> {
         let seen = Arc::new(Mutex::new(Vec::new()));
         self.runtime.block_on(async {
             let (mut client, server) = tokio::io::duplex(1 << 20);
@@ -110,7 +110,7 @@ async fn collect(
 }
 
 /// Our server, its defaults as they are.
-pub struct Ours {
+pub(crate) struct Ours {
     server: Server,
     address: String,
     /// By the port of the peer.
@@ -118,7 +118,7 @@ pub struct Ours {
 }
 
 impl Ours {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let seen = Arc::new(Mutex::new(HashMap::<u16, Vec<Seen>>::new()));
         let book = seen.clone();
         let handler = move |request: Request| {
@@ -137,7 +137,7 @@ impl Ours {
     }
 
     /// What our program sees of these octets.
-    pub fn serve(&self, octets: &[u8]) -> Vec<Seen> {
+    pub(crate) fn serve(&self, octets: &[u8]) -> Vec<Seen> {
         let mut stream = TcpStream::connect(&self.address).expect("a connection");
         let port = stream.local_addr().expect("an address").port();
         stream.set_read_timeout(Some(SILENCE)).expect("a timeout");
