@@ -1,6 +1,8 @@
 //! The answer of one stream on its way out. h2 is never given more than `capacity()` grants, so that nothing waits for a window
 //! inside it, where no clock of ours could see the stall; what does not fit stays in the exchange.
 
+use std::mem;
+
 use bytes::Bytes;
 use h2::SendStream;
 use h2::server::SendResponse;
@@ -168,14 +170,16 @@ impl Sending {
             }
             self.ended = true;
         }
-        self.waiting = waiting;
-        if moved > 0 {
+        let waited = mem::replace(&mut self.waiting, waiting);
+        if moved > 0 && !self.ended {
             let limits = exchange.limits(state).answer;
             state.answer_clock.progress(side.now, moved as u64, &limits);
         }
         if finished && waiting <= window {
             self.tail_since.get_or_insert(side.now);
-            side.watch.set_tail(exchange.stream, waiting);
+            if waited > 0 || waiting > 0 {
+                side.watch.set_tail(exchange.stream, waiting);
+            }
         }
         if self.ended {
             self.end(side.now);

@@ -316,20 +316,20 @@ impl Stream {
         turn(&mut state.answer_clock, phase == Phase::Response && stalled && own, side.now);
         turn(&mut state.content_clock, phase == Phase::Body, side.now);
         turn(&mut state.handler_clock, phase == Phase::Handler, side.now);
-        let limits = exchange.limits(state);
+        let limits = || exchange.limits(state);
         let struck = match phase {
             Phase::Flush => self.sending.tail_since().map(|since| {
                 (since.saturating_add(micros(connection.settings.flush_timeout)), Reason::FlushTimeout)
             }),
             Phase::Response if stalled => {
                 let clock = if own { &state.answer_clock } else { &side.clock };
-                clock.due(&limits.answer).map(|(due, strike)| (due, write_reason(strike)))
+                clock.due(&limits().answer).map(|(due, strike)| (due, write_reason(strike)))
             }
             Phase::Body => {
-                state.content_clock.due(&limits.content).map(|(due, strike)| (due, body_reason(strike)))
+                state.content_clock.due(&limits().content).map(|(due, strike)| (due, body_reason(strike)))
             }
             Phase::Handler => {
-                state.handler_clock.due(&limits.handler).map(|(due, _)| (due, Reason::HandlerTimeout))
+                state.handler_clock.due(&limits().handler).map(|(due, _)| (due, Reason::HandlerTimeout))
             }
             _ => None,
         };
