@@ -1,46 +1,36 @@
-//! `Server`: what the program describes, starts, watches and stops. What runs behind it is `running.rs`.
+//! `Server`: what the program describes, starts, watches and stops. The description is `plan.rs`, the start `launch.rs`, and what
+//! runs behind it `running.rs`.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bartizan::settings::Settings;
-use bartizan::{
-    Config, Dispatch, Hooks as CoreHooks, Listener as CoreListener, LogLevel, Queue, Server as CoreServer,
-};
-use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
-
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pyclass::{PyTraverseError, PyVisit};
-use pyo3::types::{PyDict, PyInt, PyList, PyMappingProxy, PyString, PyTuple};
+use pyo3::types::{PyDict, PyMappingProxy, PyString, PyTuple};
 
-use crate::context::Context;
 use crate::errors::{self, ConfigError, ServerClosed};
 use crate::event_loop::Source;
-use crate::inline::{Inline, keep_thread_state};
-use crate::listener::{Listener, networks, read_bind};
+use crate::launch;
+use crate::plan::{Plan, is_inline};
 use crate::records;
 use crate::request::{aio, lock};
 use crate::running::{self, Running};
-use crate::service::{Hooks, Service};
-use crate::settings::{self, Value};
-use crate::threads;
+use crate::settings;
 use crate::tls::Tls;
-use crate::workers;
 
 /// A server: settings and handler first, then start, stop and wait.
 #[pyclass(frozen, weakref, module = "bartizan")]
 pub(crate) struct Server {
-    plan: Mutex<Plan>,
+    state: Mutex<State>,
     running: Mutex<Option<Arc<Running>>>,
 }
 
-struct Plan {
-    settings: Settings,
-    listeners: Vec<CoreListener>,
-    handler: Option<Py<PyAny>>,
-    inline: bool,
-    hooks: Hooks,
+/// What the program has said, and what the start has found.
+struct State {
+    plan: Plan,
     /// Told by the running server, and kept after its end.
     places: Vec<String>,
     urls: Vec<String>,
@@ -60,45 +50,9 @@ impl Server {
         trust_proxy: Vec<String>,
         settings: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
-        let mut faults = Vec::new();
-        let mut own = Settings::default();
-        settings::apply(settings, &mut faults, |key, value| {
-            let set = match value {
-                Value::Number(number) => own.set(key, number),
-                Value::Text(text) => own.set_text(key, &text),
-            };
-            set.map_err(|error| error.faults().to_vec())
-        })?;
-        let inline = is_inline(mode).unwrap_or_else(|fault| {
-            faults.push(fault);
-            false
-        });
-        let trust_proxy = networks(&trust_proxy, &mut faults);
-        let mut listeners = Vec::new();
-        let default = PyString::new(py, "127.0.0.1:0").into_any();
-        for bind in each_bind(bind.unwrap_or(&default))? {
-            if let Ok(listener) = bind.cast::<Listener>() {
-                listeners.push(listener.get().description().clone());
-            } else if let Some(bind) = read_bind(&bind, &mut faults)? {
-                let tls = tls.map(|tls| tls.get().description().clone());
-                listeners
-                    .push(CoreListener { trust_proxy: trust_proxy.clone(), ..CoreListener::new(bind, tls) });
-            }
-        }
-        if !faults.is_empty() {
-            return Err(errors::of_faults::<ConfigError>(py, &faults));
-        }
-        let plan = Plan {
-            settings: own,
-            listeners,
-            handler,
-            inline,
-            hooks: Hooks::default(),
-            places: Vec::new(),
-            urls: Vec::new(),
-            started: false,
-        };
-        Ok(Self { plan: Mutex::new(plan), running: Mutex::new(None) })
+        let plan = Plan::read(py, bind, handler, mode, tls, &trust_proxy, settings)?;
+        let state = State { plan, places: Vec::new(), urls: Vec::new(), started: false };
+        Ok(Self { state: Mutex::new(state), running: Mutex::new(None) })
     }
 
     /// Sets the handler; a decorator, with or without a mode.
@@ -113,33 +67,31 @@ impl Server {
             .map(is_inline)
             .transpose()
             .map_err(|fault| errors::of_faults::<ConfigError>(py, &[fault]))?;
-        let mut plan = slf.get().plan()?;
+        let mut state = slf.get().open()?;
         if let Some(inline) = inline {
-            plan.inline = inline;
+            state.plan.inline = inline;
         }
-        match handler {
-            Some(handler) => {
-                plan.handler = Some(handler.clone().unbind());
-                Ok(handler)
-            }
-            None => {
-                drop(plan);
-                slf.getattr(intern!(py, "on_request"))
-            }
-        }
+        let Some(handler) = handler else {
+            drop(state);
+            return slf.getattr(intern!(py, "on_request"));
+        };
+        let before = state.plan.handler.replace(handler.clone().unbind());
+        drop(state);
+        drop(before);
+        Ok(handler)
     }
 
     /// Adds a hook for batches of connection events; a decorator.
     #[pyo3(signature = (hook, /))]
     fn on_connection<'py>(&self, hook: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        self.plan()?.hooks.connection.push(hook.clone().unbind());
+        self.open()?.plan.hooks.connection.push(hook.clone().unbind());
         Ok(hook)
     }
 
     /// Adds a hook for batches of ended requests; a decorator.
     #[pyo3(signature = (hook, /))]
     fn on_request_end<'py>(&self, hook: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        self.plan()?.hooks.request_end.push(hook.clone().unbind());
+        self.open()?.plan.hooks.request_end.push(hook.clone().unbind());
         Ok(hook)
     }
 
@@ -213,7 +165,7 @@ impl Server {
     fn settings<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyMappingProxy>> {
         let values = match self.running() {
             Some(running) => settings::effective(py, running.server()?.settings())?,
-            None => settings::effective(py, &lock(&self.plan).settings.effective())?,
+            None => settings::effective(py, &lock(&self.state).plan.settings.effective())?,
         };
         Ok(PyMappingProxy::new(py, values.as_mapping()))
     }
@@ -222,21 +174,21 @@ impl Server {
     #[getter]
     fn addresses<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         self.known()?;
-        PyTuple::new(py, &lock(&self.plan).places)
+        PyTuple::new(py, &lock(&self.state).places)
     }
 
     /// Where the first listener listens.
     #[getter]
     fn address(&self) -> PyResult<String> {
         self.known()?;
-        Ok(lock(&self.plan).places.first().cloned().unwrap_or_default())
+        Ok(lock(&self.state).places.first().cloned().unwrap_or_default())
     }
 
     /// The first listener as a URL.
     #[getter]
     fn url(&self) -> PyResult<String> {
         self.known()?;
-        Ok(lock(&self.plan).urls.first().cloned().unwrap_or_default())
+        Ok(lock(&self.state).urls.first().cloned().unwrap_or_default())
     }
 
     /// Whether it was started and has not ended.
@@ -285,21 +237,22 @@ impl Server {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         // Somebody who holds the lock is no garbage.
-        let Ok(plan) = self.plan.try_lock() else { return Ok(()) };
+        let Ok(state) = self.state.try_lock() else { return Ok(()) };
+        let plan = &state.plan;
         let hooks = plan.hooks.connection.iter().chain(&plan.hooks.request_end);
         plan.handler.iter().chain(hooks).try_for_each(|object| visit.call(object))
     }
 
     fn __clear__(&self) {
         let (handler, hooks) = {
-            let mut plan = lock(&self.plan);
+            let plan = &mut lock(&self.state).plan;
             (plan.handler.take(), std::mem::take(&mut plan.hooks))
         };
         drop((handler, hooks));
     }
 
     fn __repr__(&self) -> String {
-        let places = lock(&self.plan).places.join(" ");
+        let places = lock(&self.state).places.join(" ");
         format!("<Server {}{places}>", if self.is_running() { "running " } else { "" })
     }
 }
@@ -321,133 +274,28 @@ impl Server {
         }
     }
 
-    /// The plan, while it may change.
-    fn plan(&self) -> PyResult<std::sync::MutexGuard<'_, Plan>> {
-        let plan = lock(&self.plan);
-        if plan.started { Err(PyRuntimeError::new_err("the server was started already")) } else { Ok(plan) }
+    /// The state, while the plan may change.
+    fn open(&self) -> PyResult<MutexGuard<'_, State>> {
+        let state = lock(&self.state);
+        if state.started { Err(PyRuntimeError::new_err("the server was started already")) } else { Ok(state) }
     }
 
     fn launch(&self, py: Python<'_>, loop_thread: Option<u64>) -> PyResult<Option<Py<Source>>> {
-        let (settings, listeners, handler, inline, hooks) = {
-            let plan = self.plan()?;
-            let Some(handler) = &plan.handler else {
-                return Err(errors::of_faults::<ConfigError>(py, &["handler: none was given".to_owned()]));
-            };
-            let copy = |hooks: &[Py<PyAny>]| hooks.iter().map(|hook| hook.clone_ref(py)).collect();
-            let hooks = Hooks {
-                connection: copy(&plan.hooks.connection),
-                request_end: copy(&plan.hooks.request_end),
-            };
-            (plan.settings.clone(), plan.listeners.clone(), handler.clone_ref(py), plan.inline, hooks)
+        let plan = {
+            let mut state = self.open()?;
+            // From here on: a second start at the same moment is refused.
+            state.started = true;
+            state.plan.copy(py)
         };
-        let is_async = aio(py)?.call_method1(intern!(py, "is_async"), (&handler,))?.is_truthy()?;
-        if is_async && (loop_thread.is_none() || inline) {
-            return Err(PyRuntimeError::new_err(
-                "an async handler runs on the loop of `async with server`, and in no other mode",
-            ));
-        }
-        let service = Service::new();
-        let context = Context::new(py, handler, service.clone())?;
-        let queue = Queue::for_requests()?;
-        let dispatch = if inline {
-            Dispatch::Inline(Arc::new(Inline(Arc::downgrade(&context))))
-        } else {
-            Dispatch::Queues(vec![queue.clone()])
-        };
-        let config =
-            Config { settings, listeners, dispatch, hooks: core_hooks(py, &service, &hooks, inline)? };
-        let source = if is_async {
-            Some(Py::new(py, Source::new(queue.clone(), context.clone()))?)
-        } else {
-            let bell = Arc::downgrade(&service);
-            service.waiters.set_route(Arc::new(move |number| {
-                if let Some(service) = bell.upgrade() {
-                    service.settle(number);
-                }
-            }));
-            None
-        };
-        // Detached: an inline server's reactors attach as they start.
-        let server = py.detach(|| CoreServer::start(&config)).map_err(|error| errors::of_core(py, &error))?;
-        let mut threads = Vec::new();
-        if !inline && !is_async {
-            let workers = server.settings().get("worker_threads").unwrap_or(1).max(1);
-            threads = workers::start(py, workers.unsigned_abs() as usize, &queue, &context)?;
-        }
-        let telling = service.clone();
-        threads.push(threads::start(py, "bartizan-service", move |py| telling.run(py, &hooks))?);
-        {
-            let mut plan = lock(&self.plan);
-            plan.started = true;
-            plan.places = (0..server.listeners()).filter_map(|index| server.address(index)).collect();
-            plan.urls = plan
-                .places
-                .iter()
-                .zip(0..)
-                .map(|(place, index)| url(place, server.is_secure(index)))
-                .collect();
-        }
-        let loop_thread = loop_thread.filter(|_| is_async);
-        *lock(&self.running) = Some(Running::new(server, service, context, threads, loop_thread));
-        Ok(source)
+        let launched = launch::launch(py, plan, loop_thread);
+        let mut state = lock(&self.state);
+        state.started = launched.is_ok();
+        let launched = launched?;
+        (state.places, state.urls) = (launched.places, launched.urls);
+        drop(state);
+        *lock(&self.running) = Some(launched.running);
+        Ok(launched.source)
     }
-}
-
-/// What the core is to tell: nothing that nobody asked for.
-fn core_hooks(py: Python<'_>, service: &Arc<Service>, hooks: &Hooks, inline: bool) -> PyResult<CoreHooks> {
-    let mut core = CoreHooks::default();
-    if !hooks.connection.is_empty() {
-        let service = service.clone();
-        core.connection = Some(Arc::new(move |record| service.connection(record)));
-    }
-    if !hooks.request_end.is_empty() {
-        let service = service.clone();
-        core.request_end = Some(Arc::new(move |record| service.request_end(record)));
-    }
-    let service = service.clone();
-    core.log = Some((log_level(py)?, Arc::new(move |record| service.log(record))));
-    if inline {
-        core.thread = Some(Arc::new(keep_thread_state));
-    }
-    Ok(core)
-}
-
-/// The level of the logger `bartizan` as the server starts: what it would drop is not even made.
-fn log_level(py: Python<'_>) -> PyResult<LogLevel> {
-    let logger = py.import(intern!(py, "logging"))?.call_method1(intern!(py, "getLogger"), ("bartizan",))?;
-    let level: i64 = logger.call_method0(intern!(py, "getEffectiveLevel"))?.extract()?;
-    Ok(match level {
-        ..=10 => LogLevel::Debug,
-        11..=20 => LogLevel::Info,
-        21..=30 => LogLevel::Warn,
-        _ => LogLevel::Error,
-    })
-}
-
-fn is_inline(mode: &str) -> Result<bool, String> {
-    match mode {
-        "workers" => Ok(false),
-        "inline" => Ok(true),
-        other => Err(format!("mode = {other:?} is none of \"workers\", \"inline\"")),
-    }
-}
-
-fn each_bind<'py>(bind: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyAny>>> {
-    if bind.is_instance_of::<PyString>()
-        || bind.is_instance_of::<PyInt>()
-        || bind.is_instance_of::<Listener>()
-    {
-        return Ok(vec![bind.clone()]);
-    }
-    if bind.is_instance_of::<PyList>()
-        || bind.is_instance_of::<PyTuple>()
-        || bind.hasattr(intern!(bind.py(), "__iter__"))?
-    {
-        return bind.try_iter()?.collect();
-    }
-    Err(PyTypeError::new_err(
-        "bind is \"host:port\", \"unix:/path\", a descriptor, a Listener or a list of these",
-    ))
 }
 
 fn read_grace(grace: &Bound<'_, PyAny>) -> PyResult<Duration> {
@@ -462,18 +310,4 @@ fn read_grace(grace: &Bound<'_, PyAny>) -> PyResult<Duration> {
         Some(grace) => Ok(grace),
         None => Err(PyValueError::new_err(format!("grace = {} is no duration", grace.repr()?))),
     }
-}
-
-/// What a client on this machine would connect to.
-fn url(place: &str, secure: bool) -> String {
-    if place.starts_with("unix:") {
-        return place.to_owned();
-    }
-    let scheme = if secure { "https" } else { "http" };
-    let place = match (place.strip_prefix("0.0.0.0:"), place.strip_prefix("[::]:")) {
-        (Some(port), _) => format!("127.0.0.1:{port}"),
-        (_, Some(port)) => format!("[::1]:{port}"),
-        _ => place.to_owned(),
-    };
-    format!("{scheme}://{place}")
 }
