@@ -1,22 +1,24 @@
-//! The HTTP/2 connection: drives the h2 crate, hands its streams to `h2/stream.rs`, and ends. Here are the order of one turn and
+//! The HTTP/2 connection: drives the h2 crate and hands its streams to `h2/stream.rs`. Here are the order of one turn and
 //! what events mean; when the connection itself ends is `h2/phases.rs`. Frames are h2's business, floods are the observer's.
 //!
 //! One turn: accept until nothing is left, then answer all of it, then let h2 write once. An answer given between two accepts
 //! would go out alone, since every accept flushes first: 0.42x the requests per second.
 
 mod answer;
+mod fresh;
 mod gather;
 mod glitches;
 mod line;
 mod observer;
 mod phases;
+mod reasons;
 mod receive;
 mod send;
 mod settings;
+mod side;
 mod stream;
 mod streams;
 
-use std::collections::VecDeque;
 use std::mem;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -25,20 +27,20 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 
 use crate::connection::{Connection, End, end, reason_of_io};
-use crate::deadline::{Moment, NEVER, PhaseClock, PhaseLimits, micros};
+use crate::deadline::{Moment, NEVER, PhaseLimits, micros};
 use crate::exchange::Limits;
-use crate::http::head::HeadLimits;
 use crate::http::live::Books;
 use crate::phase::Phase;
 use crate::reason::Reason;
 use crate::transport::{Transport, Wire};
 
-use answer::CommonFields;
+use fresh::Fresh;
 pub(crate) use glitches::Glitch;
 use line::{Line, LineHandle};
 use observer::{Event, Observer, Watch};
 use phases::Phases;
-use stream::{Fate, Fresh};
+use side::Side;
+use stream::Fate;
 use streams::Streams;
 
 /// Room that lists of one turn keep while the connection is idle.
@@ -95,47 +97,6 @@ async fn drive<T: Transport>(
     }
 }
 
-/// What the streams of one connection share.
-struct Side {
-    watch: Rc<Watch>,
-    limits: HeadLimits,
-    fields: CommonFields,
-    shadows: Shadows,
-    now: Moment,
-    /// The socket takes nothing now.
-    blocked: bool,
-    /// The socket, or the peer's window for all streams together, is what answers wait for.
-    congested: bool,
-    /// The response clock while the connection is congested.
-    clock: PhaseClock,
-}
-
-/// Streams that are over and of which frames of ours may still be on their way out: what the observer then tells of them is not
-/// h2's own doing. Bounded, since a peer may cause any number; one that drops out is at worst counted as a refused head.
-#[derive(Default)]
-struct Shadows(VecDeque<u32>);
-
-impl Shadows {
-    const MOST: usize = 256;
-
-    fn push(&mut self, stream: u32) {
-        if self.0.len() == Self::MOST {
-            self.0.pop_front();
-        }
-        self.0.push_back(stream);
-    }
-
-    fn contains(&self, stream: u32) -> bool {
-        self.0.contains(&stream)
-    }
-
-    fn forget(&mut self) {
-        if self.0.capacity() > 0 {
-            self.0 = VecDeque::new();
-        }
-    }
-}
-
 struct Driver<'h, T: Transport> {
     h2: h2::server::Connection<Observer<Line<T>>, Bytes>,
     line: &'h LineHandle<T>,
@@ -165,16 +126,7 @@ impl<'h, T: Transport> Driver<'h, T> {
         connection: &Connection,
         since: Moment,
     ) -> Self {
-        let side = Side {
-            watch,
-            limits: crate::server::head_limits(&connection.settings),
-            fields: CommonFields::new(),
-            shadows: Shadows::default(),
-            now: since,
-            blocked: false,
-            congested: false,
-            clock: PhaseClock::default(),
-        };
+        let side = Side::new(watch, connection, since);
         Self {
             h2,
             line,

@@ -1,5 +1,5 @@
-//! One stream from its HEADERS to the last octet of its answer: the checks on its head, what becomes of it when the program or the
-//! peer moved, its phase and its clock. How content and answers move is `receive.rs`, `gather.rs` and `send.rs`.
+//! One stream from its checked head to the last octet of its answer: what becomes of it when the program or the peer moved, its
+//! phase and its clock. How content and answers move is `receive.rs`, `gather.rs` and `send.rs`; heads are `fresh.rs`.
 
 use bytes::Bytes;
 use h2::RecvStream;
@@ -13,7 +13,7 @@ use crate::connection::Connection;
 use crate::counters::STREAMS;
 use crate::deadline::{Moment, NEVER, PhaseClock, Strike, micros};
 use crate::exchange::{ContentEnd, Exchange, State};
-use crate::http::head::{Framing, Head, Refusal};
+use crate::http::head::{Framing, Head};
 use crate::http::live::{Books, Live};
 use crate::phase::Phase;
 use crate::reason::Reason;
@@ -64,80 +64,8 @@ impl Fate {
     }
 }
 
-/// A stream that h2 has just handed over.
-pub(super) struct Fresh {
-    pub(super) id: u32,
-    head: Result<Head, Refusal>,
-    /// `None`: HEADERS ended the stream.
-    content: Option<RecvStream>,
-    respond: SendResponse<Bytes>,
-    /// The peer has reset it already: the program never sees it.
-    pub(super) reset: bool,
-}
-
-impl Fresh {
-    /// Checks the head. What it comes to must wait until all streams of the turn are here.
-    pub(super) fn new(
-        request: http::Request<RecvStream>,
-        respond: SendResponse<Bytes>,
-        connection: &Connection,
-        side: &Side,
-    ) -> Self {
-        let (parts, content) = request.into_parts();
-        let end = content.is_end_stream();
-        let head = Head::from_h2(&parts, end, connection.info.secure, &side.limits);
-        Self {
-            id: respond.stream_id().as_u32(),
-            head,
-            content: (!end).then_some(content),
-            respond,
-            reset: false,
-        }
-    }
-
-    /// Opens the books. `None`: the stream is over already.
-    pub(super) fn open(
-        self,
-        began: Moment,
-        connection: &mut Connection,
-        side: &mut Side,
-    ) -> Option<(Stream, Head, Books)> {
-        let Self { id, head, content, mut respond, reset } = self;
-        let mut books = Books::open(connection, began, side.now);
-        if reset {
-            books.close(connection, head.as_ref().ok(), 0, Reason::PeerReset);
-            return None;
-        }
-        let head = match head {
-            Ok(head) => head,
-            Err(refusal) => {
-                connection.limit(refusal.reason);
-                side.shadows.push(id);
-                match refusal.status {
-                    Some(status) => {
-                        books.status = status;
-                        // A stream that is reset meanwhile takes no answer, and needs none.
-                        let _ = respond.send_response(side.fields.canned(connection, side.now, status), true);
-                    }
-                    None => respond.send_reset(h2::Reason::PROTOCOL_ERROR),
-                }
-                books.close(connection, None, 0, refusal.reason);
-                return None;
-            }
-        };
-        if connection.settings.redirect_to_https && !connection.info.secure {
-            side.shadows.push(id);
-            books.status = 308;
-            let _ = respond.send_response(side.fields.redirect(connection, side.now, &head), true);
-            books.close(connection, Some(&head), 0, Reason::Complete);
-            return None;
-        }
-        Some((Stream::new(id, respond, content), head, books))
-    }
-}
-
 impl Stream {
-    fn new(id: u32, respond: SendResponse<Bytes>, content: Option<RecvStream>) -> Self {
+    pub(super) fn new(id: u32, respond: SendResponse<Bytes>, content: Option<RecvStream>) -> Self {
         Self {
             id,
             respond,
