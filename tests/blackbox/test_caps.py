@@ -311,11 +311,11 @@ def test_resets_have_a_budget(start):
     probe = start(settings={"h2_glitch_budget": "40"})
     with secure_h2(probe) as peer:
         assert peer.ping()
+        flood = b""
         for stream in range(1, 401, 2):
-            peer.headers(stream, frames.request(path="/hang"))
-            peer.send(frames.frame(frames.RST_STREAM, 0, stream, b"\0\0\0\x08"))
-            # One by one: octets that lie unread when the server closes would reset its last words away.
-            peer.read(lambda: peer.goaways, timeout=0.005)
+            opened = frames.frame(frames.HEADERS, 5, stream, frames.block(frames.request(path="/hang")))
+            flood += opened + frames.frame(frames.RST_STREAM, 0, stream, b"\0\0\0\x08")
+        peer.send(flood)
         peer.await_end()
         assert peer.goaways[-1][1] == "ENHANCE_YOUR_CALM"
     assert probe.await_closed(peer)["reason"] in ("h2.resets", "h2.glitches")
