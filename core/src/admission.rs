@@ -71,7 +71,7 @@ impl Load {
         }
         let mut begun = below(&self.running, self.max_running);
         if !begun {
-            self.starved.store(true, Ordering::Release);
+            self.starved.swap(true, Ordering::SeqCst);
             // A slot may have come free between the two: without a second look its `resume` would be missed.
             begun = below(&self.running, self.max_running);
         }
@@ -94,8 +94,9 @@ impl Load {
     }
 
     fn release(&self) {
-        self.running.fetch_sub(1, Ordering::Release);
-        if self.starved.swap(false, Ordering::AcqRel) {
+        // Sequentially consistent with `start`: one of the two sees what the other did.
+        self.running.fetch_sub(1, Ordering::SeqCst);
+        if self.starved.load(Ordering::SeqCst) && self.starved.swap(false, Ordering::SeqCst) {
             for queue in lock(&self.queues).iter().filter_map(Weak::upgrade) {
                 queue.resume();
             }
@@ -105,7 +106,7 @@ impl Load {
 
 /// Adds one unless `cap` is met.
 fn below(count: &AtomicUsize, cap: usize) -> bool {
-    count.fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| (now < cap).then_some(now + 1)).is_ok()
+    count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |now| (now < cap).then_some(now + 1)).is_ok()
 }
 
 /// The place of one request among the handlers: [`Request`](crate::request::Request) holds it, and gives it back as it is dropped,

@@ -9,7 +9,7 @@ use bytes::Bytes;
 pub(crate) struct Chunks {
     /// In front of `rest`; empty only if `rest` is.
     first: Option<Bytes>,
-    rest: VecDeque<Bytes>,
+    rest: Option<Box<VecDeque<Bytes>>>,
 }
 
 impl Chunks {
@@ -28,18 +28,18 @@ impl Chunks {
     pub(crate) fn push_back(&mut self, chunk: Bytes) {
         match &self.first {
             None => self.first = Some(chunk),
-            Some(_) => self.rest.push_back(chunk),
+            Some(_) => self.rest.get_or_insert_default().push_back(chunk),
         }
     }
 
     pub(crate) fn push_front(&mut self, chunk: Bytes) {
         if let Some(second) = self.first.replace(chunk) {
-            self.rest.push_front(second);
+            self.rest.get_or_insert_default().push_front(second);
         }
     }
 
     pub(crate) fn pop_front(&mut self) -> Option<Bytes> {
-        let next = self.rest.pop_front();
+        let next = self.rest.as_mut().and_then(|rest| rest.pop_front());
         std::mem::replace(&mut self.first, next)
     }
 

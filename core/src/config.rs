@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::error::{Error, ErrorKind};
 use crate::event::{ConnectionRecord, LogLevel, LogRecord, RequestRecord};
 use crate::queue::Queue;
+use crate::reason::Reason;
 use crate::request::Request;
 use crate::settings::{Level, Overrides, Settings};
 use crate::tls::Tls;
@@ -167,6 +168,9 @@ pub struct Hooks {
     pub request_end: Option<Hook<RequestRecord>>,
     /// Log records up to a level, from any thread.
     pub log: Option<(LogLevel, Hook<LogRecord>)>,
+    /// A binding's own mark of a cancelled exchange, by [`Exchange::token`](crate::Exchange::token): runs inside the cancel and
+    /// must only take note.
+    pub cancelled: Option<fn(u64, Reason)>,
     /// On each of our threads as it starts (`true`) and as it ends (`false`).
     pub thread: Option<Arc<dyn Fn(Role, bool) + Send + Sync>>,
     /// When all else has ended, once, on the last thread: handler and hooks but `log` are not called any more. Queues get

@@ -95,6 +95,8 @@ pub struct ConnectionInfo {
     pub(crate) queued: bool,
     /// The handlers of the server.
     pub(crate) load: Arc<Load>,
+    /// [`Hooks::cancelled`](crate::Hooks::cancelled).
+    pub(crate) watcher: Option<fn(u64, Reason)>,
 }
 
 /// Most octets of HTTP/1 content that wait for the program, and of an answer that wait for the peer, unless a quarter of
@@ -176,6 +178,7 @@ impl Connection {
             content_window: window,
             queued: reactor.shared.dispatch.carries_events(),
             load: reactor.shared.load.clone(),
+            watcher: reactor.shared.hooks.cancelled,
         });
         let mut connection = Self {
             pending: secure.then(|| listener.pending.enter(arrival.link.clone())),

@@ -6,9 +6,8 @@
 
 use std::any::Any;
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -57,7 +56,6 @@ pub struct Exchange {
     cancelled: AtomicU32,
     tag: AtomicU64,
     token: AtomicU64,
-    watcher: OnceLock<fn(u64, Reason)>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -158,7 +156,7 @@ pub(crate) enum ContentEnd {
 #[derive(Default)]
 pub(crate) struct Answer {
     pub(crate) stage: Stage,
-    pub(crate) informational: VecDeque<AnswerHead>,
+    pub(crate) informational: Vec<AnswerHead>,
     /// Handed over and not yet taken by the connection.
     pub(crate) head: Option<AnswerHead>,
     pub(crate) chunks: Chunks,
@@ -233,7 +231,6 @@ impl Exchange {
             cancelled: AtomicU32::new(0),
             tag: AtomicU64::new(0),
             token: AtomicU64::new(0),
-            watcher: OnceLock::new(),
             state: Mutex::new(State {
                 content,
                 answer: Answer::default(),
@@ -301,10 +298,9 @@ impl Exchange {
         self.token.store(token, Ordering::Relaxed);
     }
 
-    /// As [`Exchange::set_token`], for a binding that answers "is it cancelled?" without a look at the exchange: `cancelled`
-    /// runs inside the cancel and must only take note. Who calls this looks at [`Exchange::cancelled`] afterwards.
-    pub fn watch(&self, token: u64, cancelled: fn(u64, Reason)) {
-        let _ = self.watcher.set(cancelled);
+    /// As [`Exchange::set_token`], for a binding that answers "is it cancelled?" without a look at the exchange
+    /// ([`Hooks::cancelled`](crate::Hooks::cancelled)). Who calls this looks at [`Exchange::cancelled`] afterwards.
+    pub fn watch(&self, token: u64) {
         self.token.store(token, Ordering::SeqCst);
     }
 
@@ -455,7 +451,7 @@ impl Exchange {
             return (false, None);
         }
         self.cancelled.store(reason.id(), Ordering::SeqCst);
-        if let (token @ 1.., Some(watcher)) = (self.token.load(Ordering::SeqCst), self.watcher.get()) {
+        if let (token @ 1.., Some(watcher)) = (self.token.load(Ordering::SeqCst), self.connection.watcher) {
             watcher(token, reason);
         }
         self.wake_all(state);

@@ -432,7 +432,7 @@ impl Request {
             // RFC 9110 15.2: a server must not send a 1xx response to an HTTP/1.0 client.
             return Ok(());
         }
-        state.answer.informational.push_back(AnswerHead { status, lines });
+        state.answer.informational.push(AnswerHead { status, lines });
         self.exchange.touch(&state);
         Ok(())
     }

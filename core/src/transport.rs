@@ -15,6 +15,10 @@ use tokio_rustls::server::TlsStream;
 
 /// A byte stream that can be ended in the ways that `phases.md` names.
 pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin + 'static {
+    /// Ready when a read is worth while. Cheaper than a read through TLS that finds nothing: 150 instructions, not 700.
+    fn poll_readable(&self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
     /// The peer sees a reset, even if a forked child of the host holds the descriptor too.
     fn reset(&mut self);
     /// The peer sees the end, even if a forked child of the host holds the descriptor too.
@@ -24,6 +28,10 @@ pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin + 'static {
 }
 
 impl Transport for TcpStream {
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_read_ready(cx).map(drop)
+    }
+
     fn reset(&mut self) {
         // Zero linger plus close sends nothing while a forked child holds the descriptor; connect(AF_UNSPEC) does (Linux).
         if rustix::net::connect_unspec(&*self).is_err() {
@@ -42,6 +50,10 @@ impl Transport for TcpStream {
 }
 
 impl Transport for UnixStream {
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_read_ready(cx).map(drop)
+    }
+
     fn reset(&mut self) {
         let _ = shutdown(&*self, Shutdown::Both);
     }
@@ -76,6 +88,10 @@ pub(crate) struct Metered<T: Transport> {
 impl<T: Transport> Metered<T> {
     pub(crate) fn new(inner: T, meter: Rc<Meter>) -> Self {
         Self { inner, meter, replay: Vec::new(), replayed: 0, finished: false }
+    }
+
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.replay.is_empty() { self.inner.poll_readable(cx) } else { Poll::Ready(()) }
     }
 
     /// Hands `octets` out before anything else that is read.
@@ -162,6 +178,18 @@ impl<T: Transport> Wire<T> {
         match self {
             Self::Plain(plain) => plain,
             Self::Tls(tls) => tls.get_mut().0,
+        }
+    }
+
+    /// Pending while there is nothing to read, in the socket or above it.
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Self::Plain(plain) => plain.poll_readable(cx),
+            Self::Tls(tls) => {
+                let (socket, session) = tls.get_ref();
+                // A session that wants no more has plaintext for us, or has seen the end.
+                if session.wants_read() { socket.poll_readable(cx) } else { Poll::Ready(()) }
+            }
         }
     }
 

@@ -422,7 +422,7 @@ impl Config {
 
     /// `leases` is the user data that the server has so far; what it has in all goes back when it has ended.
     fn hooks(&self, mut leases: Vec<Arc<UserData>>) -> Hooks {
-        let mut hooks = Hooks::default();
+        let mut hooks = Hooks { cancelled: Some(crate::ids::cancel), ..Hooks::default() };
         let queues = self.observers(queue::CONNECTION);
         let call = self.connection.as_ref().map(|callback| callback.lease(&mut leases));
         if !queues.is_empty() || call.is_some() {

@@ -192,7 +192,7 @@ pub(crate) fn admit(request: Request, queue: Option<Arc<Queue>>, pinned: bool) -
     let number =
         (own..own + SHARDS).find_map(|shard| lock(&free.shards[shard % SHARDS]).take(shard % SHARDS));
     let Some((number, (_, slot))) = number.and_then(|number| Some((number, place(number)?))) else {
-        request.exchange().watch(u64::MAX, |_, _| ());
+        request.exchange().watch(u64::MAX);
         request.fail(Failure::Refused);
         return None;
     };
@@ -203,7 +203,7 @@ pub(crate) fn admit(request: Request, queue: Option<Arc<Queue>>, pinned: bool) -
     // Whatever shared the last request's storage has taken it away: see `vacate`.
     let held = Arc::get_mut(state.held.get_or_insert_default())?;
     let exchange = held.fill(id, request, queue);
-    exchange.watch(id, cancel);
+    exchange.watch(id);
     slot.live.store(id, Ordering::SeqCst);
     // A cancel that came before the id was known has found no slot to tell.
     if let Some(reason) = exchange.cancelled() {
@@ -296,7 +296,7 @@ pub(crate) fn cancelled(id: RequestId) -> Result<u32, Code> {
 }
 
 /// Told by core when the cancel signal is raised: kept beside the id, where [`cancelled`] sees it without a lock.
-fn cancel(id: RequestId, reason: Reason) {
+pub(crate) fn cancel(id: RequestId, reason: Reason) {
     if let Some((_, slot)) = place(number_of(id)) {
         let marked = id | u64::from(reason.id()) << ID_BITS;
         // Fails where the id is released, or marked already.

@@ -249,6 +249,9 @@ impl<'c, T: Transport> Http1<'c, T> {
         if let Some(reason) = self.eof {
             return over(End::Close, if begun { reason } else { at_rest(reason) });
         }
+        if self.burst > 0 && self.wire.poll_readable(cx).is_pending() {
+            return self.wait_head(cx, now, begun);
+        }
         match self.input.poll_fill(cx, &self.connection.reactor.buffers, Pin::new(&mut self.wire)) {
             Poll::Ready(Ok(0)) => {
                 self.eof = Some(Reason::PeerClosed);

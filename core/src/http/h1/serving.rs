@@ -192,7 +192,7 @@ impl Serving {
         }
         let reactor = http1.connection.reactor.clone();
         let mut taken = Taken::Nothing;
-        while let Some(informational) = answer.informational.pop_front() {
+        for informational in std::mem::take(&mut answer.informational) {
             let out = http1.output.buffer(&reactor.buffers);
             encode::informational(out, code(informational.status), &informational.lines);
             taken = Taken::Something;
@@ -413,6 +413,9 @@ impl Serving {
             return Ok(progressed);
         }
         if http1.input.len() >= LOOKAHEAD {
+            return Ok(progressed);
+        }
+        if http1.wire.poll_readable(cx).is_pending() {
             return Ok(progressed);
         }
         match http1.input.poll_fill(cx, &http1.connection.reactor.buffers, Pin::new(&mut http1.wire)) {

@@ -83,7 +83,7 @@ impl Sending {
         if self.ended {
             return Ok(None);
         }
-        while let Some(head) = state.answer.informational.pop_front() {
+        for head in std::mem::take(&mut state.answer.informational) {
             side.watch.expect_informational(exchange.stream);
             respond.send_informational(informational(head.status, Some(&head.lines))).map_err(refused)?;
         }
