@@ -82,7 +82,13 @@ struct Shard {
     line: VecDeque<u32>,
     /// Slots of the newest chunk that were never used.
     fresh: Range<u32>,
+    /// Emptied storage, last in first out: slots go round in order, their storage must not go round with them, or each request
+    /// finds cold memory.
+    storage: Vec<Arc<Held>>,
 }
+
+/// Most emptied storage that a shard keeps.
+const STORAGE: usize = 256;
 
 static FREE: Free = Free::new(0);
 
@@ -90,7 +96,7 @@ impl Free {
     const fn new(generation: u32) -> Self {
         Self {
             generation,
-            shards: [const { Mutex::new(Shard { line: VecDeque::new(), fresh: 0..0 }) }; SHARDS],
+            shards: [const { Mutex::new(Shard { line: VecDeque::new(), fresh: 0..0, storage: Vec::new() }) }; SHARDS],
             child: OnceLock::new(),
         }
     }
@@ -189,9 +195,12 @@ pub(crate) struct Admitted {
 pub(crate) fn admit(request: Request, queue: Option<Arc<Queue>>, pinned: bool) -> Option<Admitted> {
     let free = Free::here();
     let own = shard();
-    let number =
-        (own..own + SHARDS).find_map(|shard| lock(&free.shards[shard % SHARDS]).take(shard % SHARDS));
-    let Some((number, (_, slot))) = number.and_then(|number| Some((number, place(number)?))) else {
+    let taken = (own..own + SHARDS).find_map(|shard| {
+        let mut line = lock(&free.shards[shard % SHARDS]);
+        Some((line.take(shard % SHARDS)?, line.storage.pop()))
+    });
+    let placed = taken.and_then(|(number, storage)| Some((number, storage, place(number)?)));
+    let Some((number, storage, (_, slot))) = placed else {
         request.exchange().watch(u64::MAX);
         request.fail(Failure::Refused);
         return None;
@@ -200,8 +209,8 @@ pub(crate) fn admit(request: Request, queue: Option<Arc<Queue>>, pinned: bool) -
     let id = state.next_id(number);
     state.references = 1;
     state.pinned = pinned;
-    // Whatever shared the last request's storage has taken it away: see `vacate`.
-    let held = Arc::get_mut(state.held.get_or_insert_default())?;
+    // Nobody shares storage that was put by: see `vacate`.
+    let held = Arc::get_mut(state.held.insert(storage.unwrap_or_default()))?;
     let exchange = held.fill(id, request, queue);
     exchange.watch(id);
     slot.live.store(id, Ordering::SeqCst);
@@ -232,18 +241,20 @@ impl Admitted {
 
 /// Ends a slot's request and puts the slot in line again.
 fn vacate(number: u32, mut state: MutexGuard<'_, State>) {
-    let (mut remains, mut shared) = (None, None);
-    match state.held.as_mut().map(Arc::get_mut) {
-        Some(Some(held)) => remains = Some(held.empty()),
-        // Another thread is inside a call: the request ends when that returns.
-        _ => shared = state.held.take(),
-    }
+    let mut storage = state.held.take();
     drop(state);
-    // Outside the lock: this may call the program (drop functions), which may call us.
-    drop(remains);
-    drop(shared);
+    // Outside the lock: what remains may call the program as it is dropped (drop functions), which may call us.
+    match storage.as_mut().map(Arc::get_mut) {
+        Some(Some(held)) => drop(held.empty()),
+        // Another thread is inside a call: the request ends when that returns.
+        _ => storage = None,
+    }
     if let Some((chunk, _)) = place(number) {
-        lock(&Free::here().shards[chunk.shard]).line.push_back(number);
+        let mut shard = lock(&Free::here().shards[chunk.shard]);
+        shard.line.push_back(number);
+        if shard.storage.len() < STORAGE {
+            shard.storage.extend(storage);
+        }
     }
 }
 

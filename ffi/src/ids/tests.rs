@@ -107,7 +107,7 @@ fn a_slot_that_is_used_again_has_another_generation_up_to_the_end_of_them() {
 
 #[test]
 fn free_slots_wait_their_turn_in_a_long_line() {
-    let mut shard = Shard { line: VecDeque::new(), fresh: 0..1024 };
+    let mut shard = Shard { line: VecDeque::new(), fresh: 0..1024, storage: Vec::new() };
     let mut seen = Vec::new();
     for _ in 0..1024 {
         let number = shard.take(0).unwrap();
