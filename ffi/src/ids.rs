@@ -96,7 +96,8 @@ impl Free {
     const fn new(generation: u32) -> Self {
         Self {
             generation,
-            shards: [const { Mutex::new(Shard { line: VecDeque::new(), fresh: 0..0, storage: Vec::new() }) }; SHARDS],
+            shards: [const { Mutex::new(Shard { line: VecDeque::new(), fresh: 0..0, storage: Vec::new() }) };
+                SHARDS],
             child: OnceLock::new(),
         }
     }

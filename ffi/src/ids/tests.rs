@@ -25,6 +25,7 @@ impl Source {
         let listener = Listener::new("127.0.0.1:0".parse().unwrap(), None);
         let mut config = Config::new(vec![listener], Dispatch::Inline(Arc::new(handler)));
         config.settings.set("io_threads", 1).unwrap();
+        config.hooks.cancelled = Some(cancel);
         Self { server: Server::start(&config).unwrap(), requests }
     }
 
