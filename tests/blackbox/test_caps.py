@@ -5,7 +5,7 @@ import time
 import pytest
 
 import frames
-from frames import clear_h2, secure_h2
+from frames import secure_h2
 from wire import PATIENCE, clear, secure
 
 
