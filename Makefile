@@ -149,7 +149,7 @@ python-tests: wheel
 blackbox: probes test-tools
 	@echo '== $@'
 	$(VENV)/pip install -r tests/blackbox/requirements.txt
-	$(VENV)/python -m pytest tests/blackbox
+	$(VENV)/python -m pytest tests/blackbox -n 2 --dist loadscope
 
 budgets: probes test-tools
 	@echo '== $@'
