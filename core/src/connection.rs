@@ -449,8 +449,9 @@ pub(crate) fn reason_of_io(error: &std::io::Error) -> Reason {
     }
 }
 
-/// Serves one connection to its end. Generic over the transport, so that tests run it over pipes in memory.
-pub(crate) async fn serve<T: Transport>(mut connection: Connection, socket: T) {
+/// Serves one connection to its end. Generic over the transport, so that tests run it over pipes in memory. Boxed, since each
+/// future that a value is moved through keeps room for it.
+pub(crate) async fn serve<T: Transport>(mut connection: Box<Connection>, socket: T) {
     let mut socket = Metered::new(socket, connection.meter.clone());
     if connection.phase() == Phase::Proxy {
         let source = connection.source;

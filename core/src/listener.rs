@@ -293,7 +293,7 @@ fn arrive(
     let local =
         rustix::net::getsockname(socket.as_fd()).ok().and_then(|local| SocketAddr::try_from(local).ok());
     let arrival = Arrival { id, peer, local: Endpoint::of(local), link, slot };
-    let connection = Connection::new(reactor.clone(), listener, arrival);
+    let connection = Box::new(Connection::new(reactor.clone(), listener, arrival));
     let population = Resident(reactor.clone());
     if peer.is_some() {
         if let Ok(socket) = TcpStream::from_std(socket.into()) {

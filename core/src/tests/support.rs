@@ -232,7 +232,7 @@ impl Host {
         let slot = shared.registry.enter(id, link.clone());
         let arrival = Arrival { id, peer: self.source, local: Endpoint::of(None), link, slot };
         let connection = Connection::new(self.reactor.clone(), shared.listeners[0].clone(), arrival);
-        self.reactor.spawn(serve(connection, ours));
+        self.reactor.spawn(serve(Box::new(connection), ours));
         (id, theirs)
     }
 
