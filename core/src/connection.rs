@@ -103,9 +103,9 @@ pub struct ConnectionInfo {
 /// `max_connection_memory_bytes` is less. HTTP/2 has windows of its own.
 const HTTP1_WINDOW: usize = 64 * 1024;
 
-/// What a TLS session holds at rest, counted with a heap profiler over idle connections (rustls 0.23).
+/// What a TLS session is taken to hold at rest: an estimate, the larger part of the heap of an idle connection (rustls 0.23).
 const SESSION_OCTETS: u64 = 9 * 1024;
-/// What the h2 crate holds at rest: its write buffer, and HPACK's tables.
+/// What the h2 crate is taken to hold at rest: an estimate of its write buffer and HPACK's tables, not counted here.
 const HTTP2_OCTETS: u64 = 24 * 1024;
 /// Our own task and books.
 const BASE_OCTETS: u64 = 2 * 1024;

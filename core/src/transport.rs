@@ -15,7 +15,7 @@ use tokio_rustls::server::TlsStream;
 
 /// A byte stream that can be ended in the ways that `phases.md` names.
 pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin + 'static {
-    /// Ready when a read is worth while. Cheaper than a read through TLS that finds nothing: 150 instructions, not 700.
+    /// Ready when a read is worth while. Spares a read through TLS that would find nothing.
     fn poll_readable(&self, _: &mut Context<'_>) -> Poll<()> {
         Poll::Ready(())
     }
