@@ -76,6 +76,7 @@ class H2:
         self.peer = peer
         self.name = peer.name
         self.mark = peer.mark
+        self.listener = peer.listener
         self.acknowledge = acknowledge
         self.decoder = Decoder()
         self.decoder.max_header_list_size = 1 << 20

@@ -42,17 +42,17 @@ def mixed_peers(probe):
 
 def await_quiet(probe, peers):
     """All closes of the others have been told."""
-    names = {peer.name for peer in peers}
-    probe.await_event(lambda _: {p for p in open_peers(probe)} == names, what="the closes of all others")
+    names = {(peer.listener, peer.name) for peer in peers}
+    probe.await_event(lambda _: open_peers(probe) == names, what="the closes of all others")
 
 
 def open_peers(probe):
     peers = set()
     for event in probe.events():
         if event["event"] == "entered":
-            peers.add(event["peer"])
+            peers.add((event["listener"], event["peer"]))
         elif event["event"] == "closed":
-            peers.discard(event["peer"])
+            peers.discard((event["listener"], event["peer"]))
     return peers
 
 

@@ -29,7 +29,7 @@ class Client:
     def __init__(self, probe, protocol):
         self.protocol = protocol
         self.peer = secure(probe) if protocol == "http/1.1" else secure_h2(probe)
-        self.mark, self.name = self.peer.mark, self.peer.name
+        self.mark, self.name, self.listener = self.peer.mark, self.peer.name, self.peer.listener
         self.number = -1
 
     def ask(self, path, method="GET", fields=(), content=None, timeout=20):

@@ -241,7 +241,7 @@ def test_sessions_are_resumed(shared):
         with context.wrap_socket(sock, server_hostname="localhost", session=session) as tls:
             name = "{}:{}".format(*tls.getsockname())
             assert tls.session_reused
-    closed = shared.await_event(lambda e: e["event"] == "closed" and e["peer"] == name, since=mark)
+    closed = shared.await_event(lambda e: e["event"] == "closed" and (e["peer"], e["listener"]) == (name, 1), since=mark)
     assert closed["tls"]["resumed"]
 
 
@@ -328,5 +328,5 @@ def refused(probe, context):
                 tls.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
                 assert tls.recv(1000) == b"no alert"
         assert raised
-    closed = probe.await_event(lambda e: e["event"] == "closed" and e["peer"] == name, since=mark)
+    closed = probe.await_event(lambda e: e["event"] == "closed" and (e["peer"], e["listener"]) == (name, 1), since=mark)
     return closed["reason"]

@@ -35,9 +35,10 @@ class Response:
 
 
 class Peer:
-    """A client socket. `name` is how events call it; what they said before line `mark` is about others."""
+    """A client socket. Events call it by `name` and `listener`; what they said before line `mark` is about others."""
 
     mark = 0
+    listener = None
 
     def __init__(self, address, tls=None, server_name="localhost", receive_buffer=None, source=None):
         self.sock = socket.socket()
@@ -198,7 +199,7 @@ def clear(probe, listener=0, **more):
     """A peer of the cleartext listener."""
     mark = len(probe.events())
     peer = Peer(probe.address(listener), **more)
-    peer.mark = mark
+    peer.mark, peer.listener = mark, listener
     return peer
 
 
