@@ -55,6 +55,10 @@ class Probe:
         for key, text in (settings or {}).items():
             command += ["--set", f"{key}={text}"]
         command += [*options, *listeners, "--events", str(events), "--admin", self.admin]
+        self._launch(command, env)
+
+    def _launch(self, command, env=None):
+        """Starts the program and waits until it serves."""
         self.stderr_path = self.events_path.with_suffix(".stderr")
         with self.stderr_path.open("wb") as stderr:
             self.process = subprocess.Popen(
