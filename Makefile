@@ -12,11 +12,11 @@ WARNINGS := -Wall -Wextra -pedantic -Werror
 PROBE := examples/c/probe.c $(wildcard examples/c/probe/*.c)
 
 # Cheap before dear, so that a slip in a format shows before anything long is built.
-STEPS := formatting languages lints docs library unit licences c-tests demo-test python-tests blackbox budgets
+STEPS := formatting languages lints docs library unit licences c-tests demo-test python-tests blackbox foreign budgets
 
 .NOTPARALLEL:
 .PHONY: help demo hello check test probes c-probe rust-probe python-probe bench library probe-library wheel clean build-tools \
-	python-tools test-tools $(STEPS)
+	python-tools test-tools go-tools foreign-programs go-programs $(STEPS)
 
 help:
 	@echo 'make demo      build the C library and a C program on it, serve https://$(ADDRESS) until Ctrl-C'
@@ -101,6 +101,20 @@ python-probe: wheel
 		'exec "$$root/$(VENV)/python" "$$root/examples/python/probe.py" "$$@"' >target/probes/python/probe
 	chmod +x target/probes/python/probe
 
+# ---- foreign runtimes ----
+
+# One folder for each language, with its hello, its probe and the program that errs.
+FOREIGN := target/foreign
+GO_ENV = GOCACHE=$(CURDIR)/$(FOREIGN)/go-cache CGO_CFLAGS=-I$(CURDIR)/include \
+	CGO_LDFLAGS='-L$(CURDIR)/target/lib -Wl,-rpath,$(CURDIR)/target/lib'
+
+foreign-programs: go-programs
+
+go-programs: library go-tools
+	mkdir -p $(FOREIGN)/go
+	cd examples/go && $(GO_ENV) go vet ./... && $(GO_ENV) go build -o $(CURDIR)/$(FOREIGN)/go/ ./hello ./probe
+	cd tests/foreign/misuse/go && $(GO_ENV) go build -o $(CURDIR)/$(FOREIGN)/go/ .
+
 # ---- the steps of make test ----
 
 formatting:
@@ -151,6 +165,12 @@ blackbox: probes test-tools
 	$(VENV)/pip install -r tests/blackbox/requirements.txt
 	$(VENV)/python -m pytest tests/blackbox -n 2 --dist loadscope
 
+foreign: foreign-programs test-tools python-tools
+	@echo '== $@'
+	test -d target/venv || $(PYTHON) -m venv target/venv
+	$(VENV)/pip install -r tests/blackbox/requirements.txt
+	$(VENV)/python -m pytest tests/foreign -n 2 --dist loadscope
+
 budgets: probes test-tools
 	@echo '== $@'
 	cargo build --locked --release -p bartizan-bench --bin budgets
@@ -182,6 +202,10 @@ endef
 build-tools:
 	@command -v cargo >/dev/null || { echo 'missing here: Rust, from https://rustup.rs' >&2; exit 1; }
 	$(call install,$(CC):gcc ld:binutils)
+
+go-tools:
+	@command -v go >/dev/null || { echo 'missing here: Go 1.24, from https://go.dev/dl' >&2; exit 1; }
+	$(call install,gcc:gcc)
 
 python-tools:
 	$(call install,$(PYTHON):python3)

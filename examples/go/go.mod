@@ -1,0 +1,3 @@
+module bartizan.example
+
+go 1.24
