@@ -159,6 +159,9 @@ impl Site {
         if alpn.is_empty() {
             return Err(Error::new(ErrorKind::Value, "alpn: h2 is the only protocol, and http2 is off"));
         }
+        if alpn.contains(&"http/1.1") {
+            alpn.push(policy::HTTP_1_0);
+        }
         let mut site = Self {
             name: name.map(Arc::from),
             tls12: offers_version(ProtocolVersion::TLSv1_2),

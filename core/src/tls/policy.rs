@@ -56,6 +56,10 @@ static VERSIONS: [Named<&SupportedProtocolVersion>; 2] =
 
 static PROTOCOLS: [Named<&str>; 2] = [named("h2", "h2"), named("http/1.1", "http/1.1")];
 
+/// Not for programs to choose: whoever serves HTTP/1.1 serves 1.0. `curl --http1.0` offers nothing else, and without an overlap
+/// RFC 7301 section 3.2 would have it turned away.
+pub(super) const HTTP_1_0: &str = "http/1.0";
+
 /// What one server name negotiates.
 #[derive(Clone, Debug)]
 pub(super) struct Policy {
@@ -158,7 +162,8 @@ pub(super) fn parse_protocols(list: &str) -> Result<Vec<&'static str>, Error> {
 
 /// The protocol that these octets name, if it is one that we speak.
 pub(super) fn protocol_name(octets: &[u8]) -> Option<&'static str> {
-    PROTOCOLS.iter().map(|protocol| protocol.name).find(|name| name.as_bytes() == octets)
+    let names = PROTOCOLS.iter().map(|protocol| protocol.name).chain([HTTP_1_0]);
+    names.into_iter().find(|name| name.as_bytes() == octets)
 }
 
 pub(super) fn group_name(group: NamedGroup) -> &'static str {

@@ -228,3 +228,19 @@ fn a_policy_replaces_the_lists_before_it() {
 fn drawing_a_random_number_works() {
     warm().unwrap();
 }
+
+#[test]
+fn whoever_takes_http_1_1_takes_1_0_too() {
+    let identity = development();
+    let client = || Client { alpn: vec![b"http/1.0".to_vec()], ..Client::trusting(&[&identity]) }.build();
+    let mut tls = described("intermediate", &identity);
+    let info = connect(&tls.build(true).unwrap(), &client(), "localhost").unwrap();
+    assert_eq!(info.alpn, Some("http/1.0"));
+    let both =
+        Client { alpn: vec![b"http/1.0".to_vec(), b"http/1.1".to_vec()], ..Client::trusting(&[&identity]) };
+    let info = connect(&tls.build(true).unwrap(), &both.build(), "localhost").unwrap();
+    assert_eq!(info.alpn, Some("http/1.1"), "ours is the order that decides");
+    tls.alpn("h2").unwrap();
+    let failure = connect(&tls.build(true).unwrap(), &client(), "localhost").unwrap_err();
+    assert_alert(&failure, Reason::TlsNoProtocol, AlertDescription::NoApplicationProtocol);
+}
