@@ -127,6 +127,9 @@ impl Server {
         server.spawn_workers()?;
         server.spawn_reactors(sockets)?;
         server.shared.log(LogLevel::Info, "started");
+        for listener in &server.shared.listeners {
+            server.shared.warn_of_development(listener);
+        }
         Ok(server)
     }
 
@@ -224,6 +227,7 @@ impl Server {
         let compiled = Arc::new(tls.build(state.settings.http2)?);
         *current.write().unwrap_or_else(PoisonError::into_inner) = compiled;
         self.shared.log(LogLevel::Info, "TLS configuration replaced");
+        self.shared.warn_of_development(state);
         Ok(())
     }
 
@@ -461,6 +465,14 @@ impl Shared {
         }
     }
 
+    /// An identity that no client can verify must not go into production unnoticed: said once per listener and configuration.
+    fn warn_of_development(&self, listener: &ListenerState) {
+        if listener.tls().is_some_and(|tls| tls.certificates().iter().any(|end| end.development)) {
+            let address = &listener.address;
+            self.log(LogLevel::Warn, &format!("{address} has a self-signed identity, for development only"));
+        }
+    }
+
     pub(crate) fn log_stall(&self, took: Duration) {
         self.log(
             LogLevel::Warn,
@@ -644,3 +656,6 @@ pub(crate) fn head_limits(settings: &Settings) -> HeadLimits {
         max_target_bytes: settings.max_target_bytes,
     }
 }
+
+#[cfg(test)]
+mod tests;
