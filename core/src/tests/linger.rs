@@ -74,6 +74,27 @@ fn a_rest_that_has_come_already_keeps_the_connection_alive() {
 }
 
 #[test]
+fn a_chunked_rest_that_has_come_already_keeps_the_connection_alive() {
+    for (rest, lives) in
+        [("3\r\nabc\r\n0\r\nX: y\r\n\r\n", true), ("3\r\nabc\r\n0\r\n", false), ("3\r\nabcd0\r\n\r\n", false)]
+    {
+        Setup::hello().run(async |host| {
+            let mut peer = host.connect().await;
+            let post = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+            peer.send(format!("{post}{rest}GET / HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+            assert_eq!(peer.answer().await.closes(), !lives, "{rest}");
+            host.turn().await;
+            assert_eq!(
+                host.outcomes().len(),
+                if lives { 2 } else { 1 },
+                "nothing behind a close is answered"
+            );
+            assert_eq!(host.phase(&peer) == Phase::Idle, lives);
+        });
+    }
+}
+
+#[test]
 fn a_last_answer_is_not_destroyed_by_what_was_pipelined_behind_it() {
     Setup::kept().run(async |host| {
         let mut peer = host.connect().await;

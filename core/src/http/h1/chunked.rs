@@ -10,7 +10,7 @@ use crate::http::trailers::Trailers;
 use crate::reason::Reason;
 
 /// Decodes the content of one request. Holds nothing but the trailer section.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Chunked {
     state: State,
     /// Octets of the current chunk that are still to come.
@@ -109,6 +109,19 @@ impl Chunked {
                     self.state = self.step(*octet)?;
                     *input = rest;
                 }
+            }
+        }
+    }
+
+    /// Octets of `input` up to the end of the coding, if it ends there: for content that nobody will read.
+    pub(crate) fn end_in(&self, input: &[u8]) -> Option<usize> {
+        let mut ahead = self.clone();
+        let mut rest = input;
+        loop {
+            match ahead.decode(&mut rest) {
+                Ok(Decoded::Content(_)) => {}
+                Ok(Decoded::End) => return Some(input.len() - rest.len()),
+                Ok(Decoded::More) | Err(_) => return None,
             }
         }
     }

@@ -302,26 +302,26 @@ impl Serving {
         Next::Answered { persist: self.persist && read_out, linger: !read_out, reason: Reason::Complete }
     }
 
+    /// Octets of the input that are the rest of the content; `None`: more is to come, or it is malformed.
+    fn rest<T: Transport>(&self, http1: &Http1<'_, T>) -> Option<usize> {
+        match &self.owed {
+            Owed::Nothing => Some(0),
+            Owed::Octets(octets) => usize::try_from(*octets).ok().filter(|rest| *rest <= http1.input.len()),
+            Owed::Chunks(decoder) => decoder.end_in(http1.input.octets()),
+        }
+    }
+
     /// Whether all content that is owed has come already.
     fn rest_is_here<T: Transport>(&self, http1: &Http1<'_, T>) -> bool {
-        match &self.owed {
-            Owed::Nothing => true,
-            Owed::Octets(octets) => *octets <= http1.input.len() as u64,
-            Owed::Chunks(_) => false,
-        }
+        self.rest(http1).is_some()
     }
 
     /// Drops content that has come and that nobody wants; `false`: more is to come.
     fn skip_rest<T: Transport>(&mut self, http1: &mut Http1<'_, T>) -> bool {
-        match &self.owed {
-            Owed::Nothing => true,
-            Owed::Octets(octets) if *octets <= http1.input.len() as u64 => {
-                http1.input.consume(*octets as usize);
-                self.owed = Owed::Nothing;
-                true
-            }
-            _ => false,
-        }
+        let Some(rest) = self.rest(http1) else { return false };
+        http1.input.consume(rest);
+        self.owed = Owed::Nothing;
+        true
     }
 
     /// The library answers in the program's place.
