@@ -386,7 +386,7 @@ impl<'c, T: Transport> Http1<'c, T> {
             _ => Protocol::Http11,
         });
         let began = if self.connection.phase() == Phase::Idle { now } else { self.since };
-        let books = Books::open(self.connection, began, now);
+        let books = Books::open(self.connection, 0, began, now);
         let settings = &self.connection.settings;
         if settings.redirect_to_https && !secure {
             return self.redirect(&head, books, now);
@@ -518,7 +518,7 @@ impl<'c, T: Transport> Http1<'c, T> {
     /// Refuses what is no request; written behind the answers that are already on their way.
     fn refuse(&mut self, refusal: Refusal, now: Moment) -> Step {
         self.connection.limit(refusal.reason);
-        let mut books = Books::open(self.connection, self.since, now);
+        let mut books = Books::open(self.connection, 0, self.since, now);
         self.answer_canned(&mut books, refusal.status.unwrap_or(400), false, now);
         books.close(self.connection, None, 0, refusal.reason);
         self.state = State::Finish { reason: refusal.reason, linger: true };

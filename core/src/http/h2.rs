@@ -170,6 +170,7 @@ impl<'h, T: Transport> Driver<'h, T> {
             // What h2 was given goes out when it is polled again: once for all of it.
             cx.waker().wake_by_ref();
         }
+        self.count_glitches(connection);
         connection.holds(self.held);
         connection.wake_at(self.due(connection), cx);
         Poll::Pending
@@ -271,7 +272,7 @@ impl<'h, T: Transport> Driver<'h, T> {
         // Its 431 may be followed by a reset.
         self.side.shadows.push(stream);
         connection.limit(reason);
-        let mut books = Books::open(connection, self.side.now, self.side.now);
+        let mut books = Books::open(connection, stream, self.side.now, self.side.now);
         books.status = status;
         books.close(connection, None, 0, reason);
     }

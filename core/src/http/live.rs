@@ -34,6 +34,8 @@ pub(crate) struct Books {
     entered: Moment,
     phase: Phase,
     times: [u64; Phase::COUNT],
+    /// HTTP/2 stream id; 0 on HTTP/1.
+    stream: u32,
     /// Status code sent; 0 = none yet.
     pub(crate) status: u16,
     /// Content octets sent.
@@ -42,7 +44,7 @@ pub(crate) struct Books {
 
 impl Books {
     /// A header section is complete; its first octet came at `began`.
-    pub(crate) fn open(connection: &mut Connection, began: Moment, now: Moment) -> Self {
+    pub(crate) fn open(connection: &mut Connection, stream: u32, began: Moment, now: Moment) -> Self {
         connection.requests += 1;
         connection.reactor.tally.write(connection.listener.index, |cells| cells.inc(STARTED, 0));
         let mut books = Self {
@@ -50,6 +52,7 @@ impl Books {
             entered: began,
             phase: Phase::Header,
             times: [0; Phase::COUNT],
+            stream,
             status: 0,
             sent: 0,
         };
@@ -79,7 +82,6 @@ impl Books {
         reason: Reason,
     ) {
         let facts = Facts {
-            stream: 0,
             token: 0,
             method: head.map_or(&[], Head::method),
             target: head.map_or(&[], Head::target),
@@ -110,7 +112,7 @@ impl Books {
         if let Some(hook) = connection.reactor.shared.hooks.request_end.clone() {
             hook(&RequestRecord {
                 connection: connection.info.clone(),
-                stream: facts.stream,
+                stream: self.stream,
                 token: facts.token,
                 method: facts.method.into(),
                 target: facts.target.into(),
@@ -127,7 +129,6 @@ impl Books {
 }
 
 struct Facts<'a> {
-    stream: u32,
     token: u64,
     method: &'a [u8],
     target: &'a [u8],
@@ -199,7 +200,6 @@ impl Live {
         // Outside the lock: a hook that was never called is dropped, which may run the program's code.
         drop(hook);
         let facts = Facts {
-            stream: exchange.stream,
             token: exchange.token(),
             method: exchange.head.method(),
             target: exchange.head.target(),

@@ -52,7 +52,7 @@ impl Fresh {
         side: &mut Side,
     ) -> Option<(Stream, Head, Books)> {
         let Self { id, head, content, mut respond, reset } = self;
-        let mut books = Books::open(connection, began, side.now);
+        let mut books = Books::open(connection, id, began, side.now);
         if reset {
             books.close(connection, head.as_ref().ok(), 0, Reason::PeerReset);
             return None;

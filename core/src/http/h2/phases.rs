@@ -42,7 +42,9 @@ pub(super) struct Phases {
     slim: bool,
     /// h2 has something to send that is not a stream's.
     pub(super) moved: bool,
+    /// The charges that the server's numbers know of, by kind and together.
     pub(super) counted: [u32; Glitch::COUNT],
+    pub(super) charges: u32,
 }
 
 impl Phases {
@@ -61,6 +63,7 @@ impl Phases {
             slim: true,
             moved: false,
             counted: [0; Glitch::COUNT],
+            charges: 0,
         }
     }
 
@@ -234,16 +237,17 @@ impl<T: Transport> Driver<'_, T> {
             None => Phase::Opening,
             Some(_) if !self.streams.is_empty() => Phase::Streams,
             Some(_) if begun == 0 || self.phases.block.is_some() => Phase::Header,
+            // Frames of ours that are no stream's (the first GOAWAY, answers to PING) wait for the socket.
+            Some(_) if self.side.blocked => Phase::Flush,
             Some(_) => Phase::Idle,
         };
-        if phase == Phase::Idle {
-            if connection.phase() != Phase::Idle {
-                self.phases.idle = self.side.now;
-                self.phases.slim = false;
-            } else if !busy && !self.side.blocked {
-                // Whatever was on its way out is out.
-                self.side.shadows.forget();
-            }
+        let rests = |phase| matches!(phase, Phase::Idle | Phase::Flush);
+        if rests(phase) && !rests(connection.phase()) {
+            self.phases.idle = self.side.now;
+            self.phases.slim = false;
+        } else if phase == Phase::Idle && connection.phase() == Phase::Idle && !busy {
+            // Whatever was on its way out is out.
+            self.side.shadows.forget();
         }
         connection.enter(phase, self.side.now);
     }
@@ -307,6 +311,7 @@ impl<T: Transport> Driver<'_, T> {
                 return Some((End::Close, Reason::H2PrefaceTimeout));
             }
             Strike::Stalled => {
+                connection.enter(Phase::Flush, self.side.now);
                 connection.limit(Reason::FlushTimeout);
                 return Some((End::Reset, Reason::FlushTimeout));
             }

@@ -55,14 +55,16 @@ impl<T: Transport> Driver<'_, T> {
 
     /// Adds what the observer charged since the last time to the server's numbers.
     pub(super) fn count_glitches(&mut self, connection: &Connection) {
+        let charges = self.side.watch.charges();
+        if std::mem::replace(&mut self.phases.charges, charges) == charges {
+            return;
+        }
         let counts = self.side.watch.glitches();
         let counted = std::mem::replace(&mut self.phases.counted, counts);
-        if counts != counted {
-            connection.reactor.tally.write(connection.listener.index, |cells| {
-                for (kind, (now, before)) in counts.into_iter().zip(counted).enumerate() {
-                    cells.add(GLITCHES, kind, u64::from(now - before));
-                }
-            });
-        }
+        connection.reactor.tally.write(connection.listener.index, |cells| {
+            for (kind, (now, before)) in counts.into_iter().zip(counted).enumerate() {
+                cells.add(GLITCHES, kind, u64::from(now - before));
+            }
+        });
     }
 }

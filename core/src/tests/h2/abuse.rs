@@ -173,3 +173,32 @@ fn honest_clients_are_served_beside_a_flood() {
         assert_eq!(answered, (200, b"hello".to_vec()));
     });
 }
+
+#[test]
+fn glitches_are_counted_while_the_connection_lives() {
+    Setup::hello().run(async |host| {
+        let mut raw = Raw::open(host).await;
+        for count in 1..=3 {
+            raw.send(frame(PING, 0, 0, &[0; 8])).await;
+            host.turn().await;
+            assert_eq!(host.shared.sum().total(crate::counters::GLITCHES, 2), count);
+        }
+    });
+}
+
+#[test]
+fn a_refused_head_is_recorded_with_its_stream() {
+    Setup::hello().set("max_header_bytes", "1000").run(async |host| {
+        let mut raw = Raw::open(host).await;
+        // Refused by us, by us with a reset, by h2 with 431.
+        let long = "x".repeat(1000);
+        raw.send(frame(HEADERS, END_STREAM | END_HEADERS, 1, &block("GET", "/", &[("a", &long)]))).await;
+        raw.send(frame(HEADERS, END_STREAM | END_HEADERS, 3, &block("GET", "/", &[("host", "b")]))).await;
+        raw.send(frame(HEADERS, END_STREAM | END_HEADERS, 5, &block("GET", "/", &vec![("a", "b"); 60])))
+            .await;
+        host.turn().await;
+        let mut streams: Vec<_> = host.ended().iter().map(|record| record.stream).collect();
+        streams.sort_unstable();
+        assert_eq!(streams, [1, 3, 5]);
+    });
+}

@@ -317,3 +317,35 @@ fn settings_are_no_activity_either() {
         at(secs(3), goaway).await;
     });
 }
+
+#[test]
+fn frames_that_are_no_streams_have_the_flush_clock() {
+    Setup::hello().capacity(512).set("flush_timeout", "4s").run(async |host| {
+        let mut raw = Raw::open(host).await;
+        raw.get(1, "/").await;
+        assert_eq!(raw.answer(1).await.0, 200);
+        host.turn().await;
+        let began = tokio::time::Instant::now();
+        raw.send(frame(PING, 0, 0, &[0; 8]).repeat(60)).await;
+        host.turn().await;
+        assert_eq!(host.phase(&raw.peer), Phase::Flush);
+        host.closed(&raw.peer, Phase::Flush, Reason::FlushTimeout).await;
+        assert!((secs(4)..millis(4_210)).contains(&began.elapsed()), "{:?}", began.elapsed());
+    });
+}
+
+#[test]
+fn a_reader_that_comes_and_goes_does_not_extend_the_idle_clock() {
+    Setup::hello().capacity(512).set("idle_timeout", "6s").run(async |host| {
+        let mut raw = Raw::open(host).await;
+        raw.get(1, "/").await;
+        assert_eq!(raw.answer(1).await.0, 200);
+        let goaway = async {
+            raw.send(frame(PING, 0, 0, &[0; 8]).repeat(60)).await;
+            tokio::time::sleep(secs(3)).await;
+            // All that was held back is read, and the connection is idle again.
+            raw.goaway().await
+        };
+        at(secs(6), goaway).await;
+    });
+}

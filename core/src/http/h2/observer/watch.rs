@@ -205,6 +205,11 @@ impl Watch {
         self.0.borrow().withheld
     }
 
+    /// Changes with every charge.
+    pub(crate) fn charges(&self) -> u32 {
+        self.0.borrow().budget.charges()
+    }
+
     /// How often each [`Glitch`] was charged, in the order of [`Glitch::ALL`].
     pub(crate) fn glitches(&self) -> [u32; Glitch::COUNT] {
         self.0.borrow().budget.counts()
