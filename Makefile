@@ -122,10 +122,12 @@ formatting:
 	cargo fmt --all --check
 
 # Header and programs, in every language that may include them.
-languages: test-tools
+languages: test-tools python-tools
 	@echo '== $@'
+	mkdir -p target/c
+	$(PYTHON) tests/c/walk.py include/bartizan.h >target/c/walk_calls.h
 	set -e; for cc in gcc clang; do for std in c99 c11 c17 c2x; do \
-		$$cc -std=$$std $(WARNINGS) -Wno-address -Iinclude -fsyntax-only examples/c/hello.c $(PROBE) tests/c/*.c; \
+		$$cc -std=$$std $(WARNINGS) -Wno-address -Iinclude -Itarget/c -fsyntax-only examples/c/hello.c $(PROBE) tests/c/*.c; \
 	done; done
 	set -e; for cxx in g++ clang++; do for std in c++11 c++17 c++20; do \
 		$$cxx -x c++ -std=$$std $(WARNINGS) -Wno-address -Iinclude -fsyntax-only tests/c/surface.c; \
@@ -147,9 +149,9 @@ licences: $(DENY)
 	@echo '== $@'
 	$(DENY) --workspace --locked check bans licenses sources
 
-c-tests: library test-tools
+c-tests: library test-tools python-tools
 	@echo '== $@'
-	sh tests/c/run include target/lib plain asan valgrind
+	PYTHON=$(PYTHON) sh tests/c/run include target/lib plain asan valgrind
 
 demo-test: hello test-tools
 	@echo '== $@'

@@ -339,10 +339,8 @@ impl Request {
     /// One readiness call, or event, when the answer has room or can no longer be sent.
     pub fn arm_room(&self) -> Result<(), RequestError> {
         let mut state = self.exchange.lock();
+        self.writable(&state, 0)?;
         self.can_arm(&state)?;
-        if state.answer.stage != Stage::Begun {
-            return Err(RequestError::State("nothing to write: begin the response first"));
-        }
         state.answer.armed = true;
         self.exchange.link.touch(self.exchange.key);
         Ok(())

@@ -5,6 +5,10 @@
 #include <bartizan.h>
 #include <stddef.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define CHECK(condition) check(!!(condition), #condition, __FILE__, __LINE__)
 #define EXPECT(status, call) expect((status), (call), #call, __FILE__, __LINE__)
 /* A set-up call whose error must be `status` and say `words`; write it with &error. */
@@ -29,5 +33,9 @@ long hear(int peer, char *buf, size_t cap, const char *until);
 void talk(const bartizan_server *server, const char *request, char *buf, size_t cap);
 
 void nap(long ms);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
