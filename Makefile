@@ -16,7 +16,8 @@ STEPS := formatting languages lints docs library unit licences c-tests demo-test
 
 .NOTPARALLEL:
 .PHONY: help demo hello check test probes c-probe rust-probe python-probe bench library probe-library wheel clean build-tools \
-	python-tools test-tools go-tools foreign-programs go-programs $(STEPS)
+	python-tools test-tools go-tools foreign-programs go-programs ctypes-programs \
+	$(STEPS)
 
 help:
 	@echo 'make demo      build the C library and a C program on it, serve https://$(ADDRESS) until Ctrl-C'
@@ -108,12 +109,26 @@ FOREIGN := target/foreign
 GO_ENV = GOCACHE=$(CURDIR)/$(FOREIGN)/go-cache CGO_CFLAGS=-I$(CURDIR)/include \
 	CGO_LDFLAGS='-L$(CURDIR)/target/lib -Wl,-rpath,$(CURDIR)/target/lib'
 
-foreign-programs: go-programs
+# $(call launcher,FOLDER,PROGRAM,COMMAND): a program by name for what an interpreter runs; RUNTIME_FLAGS are the interpreter's.
+define launcher
+	mkdir -p $(FOREIGN)/$(1)
+	printf '%s\n' '#!/bin/sh' 'cd "$$(dirname "$$0")/../../.." || exit' 'export LD_LIBRARY_PATH="$$PWD/target/lib"' \
+		'exec $(3) "$$@"' >$(FOREIGN)/$(1)/$(2)
+	chmod +x $(FOREIGN)/$(1)/$(2)
+endef
+
+foreign-programs: go-programs ctypes-programs
+
+ctypes-programs: library python-tools
+	$(call launcher,ctypes,hello,$(PYTHON) $$RUNTIME_FLAGS examples/ctypes/hello.py)
+	$(call launcher,ctypes,probe,$(PYTHON) $$RUNTIME_FLAGS examples/ctypes/probe.py)
+	$(call launcher,ctypes,misuse,$(PYTHON) $$RUNTIME_FLAGS tests/foreign/ctypes/misuse.py)
+	$(call launcher,ctypes,layout,$(PYTHON) tests/foreign/ctypes/layout.py)
 
 go-programs: library go-tools
 	mkdir -p $(FOREIGN)/go
 	cd examples/go && $(GO_ENV) go vet ./... && $(GO_ENV) go build -o $(CURDIR)/$(FOREIGN)/go/ ./hello ./probe
-	cd tests/foreign/misuse/go && $(GO_ENV) go build -o $(CURDIR)/$(FOREIGN)/go/ .
+	cd tests/foreign/go && $(GO_ENV) go build -o $(CURDIR)/$(FOREIGN)/go/ .
 
 # ---- the steps of make test ----
 

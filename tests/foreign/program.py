@@ -6,7 +6,7 @@ from pathlib import Path
 
 from probe import LISTENERS, ROOT, Probe
 
-LANGUAGES = ("go",)
+LANGUAGES = ("ctypes", "go")
 
 
 def path(language, name):

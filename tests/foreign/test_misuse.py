@@ -8,18 +8,22 @@ import pytest
 from client import Client
 from frames import secure_h2
 from probe import START
-from program import path
+from program import Program, path
 from wire import secure
 
 # What a failed call gives: the type that a program would look for, set up and in a request.
 ERRORS = {
+    "ctypes": ("binding.Error", "binding.Error"),
     "go": ("*bartizan.Error", "bartizan.Status"),
 }
 
 
-@pytest.fixture
-def program(start):
-    return start("misuse")
+@pytest.fixture(scope="module")
+def program(language, tmp_path_factory):
+    """One for all: it serves on whatever went wrong."""
+    program = Program(language, tmp_path_factory.mktemp(language), "misuse")
+    yield program
+    program.close()
 
 
 def tell(program, language, what, kind=1):
@@ -83,17 +87,19 @@ def test_a_write_behind_the_end_is_an_error(asked, program, language):
     assert asked.ask("/").content == b"well"
 
 
-def test_exiting_while_serving_is_an_exit(asked, program):
-    others = [secure(program) for _ in range(4)] + [secure_h2(program)]
-    for peer in others[:4]:
+def test_exiting_while_serving_is_an_exit(start):
+    program = start("misuse")
+    peers = [secure(program) for _ in range(4)]
+    for peer in peers:
         peer.send(b"GET /hang HTTP/1.1\r\nHost: a\r\n\r\n")
-    for number in range(1, 41, 2):
-        others[4].headers(number, frames.request(path="/hang"))
-    assert others[4].ping()
-    asked.peer.headers(99, frames.request(path="/exit"))
-    assert program.wait() == 7, program.stderr()
-    for peer in others:
-        (peer if peer is not others[4] else peer.peer).close()
+    with secure_h2(program) as h2:
+        for number in range(1, 41, 2):
+            h2.headers(number, frames.request(path="/hang"))
+        assert h2.ping()
+        h2.headers(99, frames.request(path="/exit"))
+        assert program.wait() == 7, program.stderr()
+    for peer in peers:
+        peer.close()
 
 
 @pytest.mark.parametrize(
@@ -106,7 +112,7 @@ def test_exiting_while_serving_is_an_exit(asked, program):
         (("--listen",), ["--listen"]),
         (("--plaintext",), ["--plaintext"]),
         ((), ["--listen"]),
-        (("--no-such-option",), ["--no-such-option"]),
+        (("--listen", "127.0.0.1:0", "--plaintext", "--no-such-option"), ["--no-such-option"]),
     ],
     ids=lambda value: " ".join(value),
 )

@@ -4,4 +4,4 @@ go 1.24
 
 require bartizan.example v0.0.0
 
-replace bartizan.example => ../../../../examples/go
+replace bartizan.example => ../../../examples/go
