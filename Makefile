@@ -16,8 +16,7 @@ STEPS := formatting languages lints docs library unit licences c-tests demo-test
 
 .NOTPARALLEL:
 .PHONY: help demo hello check test probes c-probe rust-probe python-probe bench library probe-library wheel clean build-tools \
-	python-tools test-tools go-tools foreign-programs go-programs ctypes-programs \
-	$(STEPS)
+	python-tools test-tools go-tools node-tools foreign-programs go-programs ctypes-programs node-programs $(STEPS)
 
 help:
 	@echo 'make demo      build the C library and a C program on it, serve https://$(ADDRESS) until Ctrl-C'
@@ -117,7 +116,7 @@ define launcher
 	chmod +x $(FOREIGN)/$(1)/$(2)
 endef
 
-foreign-programs: go-programs ctypes-programs
+foreign-programs: go-programs ctypes-programs node-programs
 
 ctypes-programs: library python-tools
 	$(call launcher,ctypes,hello,$(PYTHON) $$RUNTIME_FLAGS examples/ctypes/hello.py)
@@ -129,6 +128,16 @@ go-programs: library go-tools
 	mkdir -p $(FOREIGN)/go
 	cd examples/go && $(GO_ENV) go vet ./... && $(GO_ENV) go build -o $(CURDIR)/$(FOREIGN)/go/ ./hello ./probe
 	cd tests/foreign/go && $(GO_ENV) go build -o $(CURDIR)/$(FOREIGN)/go/ .
+
+# Beside its packages, since Node looks for them from where a module lies.
+node-programs: library node-tools
+	mkdir -p $(FOREIGN)/node/app
+	cp examples/node/*.mjs examples/node/package.json examples/node/package-lock.json tests/foreign/node/*.mjs $(FOREIGN)/node/app/
+	cd $(FOREIGN)/node/app && npm ci --ignore-scripts --no-audit --no-fund
+	$(call launcher,node,hello,node $$RUNTIME_FLAGS $(FOREIGN)/node/app/hello.mjs)
+	$(call launcher,node,probe,node $$RUNTIME_FLAGS $(FOREIGN)/node/app/probe.mjs)
+	$(call launcher,node,misuse,node $$RUNTIME_FLAGS $(FOREIGN)/node/app/misuse.mjs)
+	$(call launcher,node,layout,node $(FOREIGN)/node/app/layout.mjs)
 
 # ---- the steps of make test ----
 
@@ -223,6 +232,9 @@ build-tools:
 go-tools:
 	@command -v go >/dev/null || { echo 'missing here: Go 1.24, from https://go.dev/dl' >&2; exit 1; }
 	$(call install,gcc:gcc)
+
+node-tools:
+	$(call install,node:nodejs npm:npm)
 
 python-tools:
 	$(call install,$(PYTHON):python3)

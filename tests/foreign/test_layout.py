@@ -9,7 +9,7 @@ import pytest
 from probe import ROOT
 from program import path
 
-COPIES = ("ctypes",)
+COPIES = ("ctypes", "node")
 
 HEADER = (ROOT / "include/bartizan.h").read_text()
 
