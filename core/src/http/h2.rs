@@ -9,6 +9,7 @@ mod fresh;
 mod gather;
 mod glitches;
 mod line;
+mod linger;
 mod observer;
 mod phases;
 mod reasons;
@@ -37,10 +38,11 @@ use crate::transport::{Transport, Wire};
 use fresh::Fresh;
 pub(crate) use glitches::Glitch;
 use line::{Line, LineHandle};
+use linger::Lingering;
 use observer::{Event, Observer, Watch};
 use phases::Phases;
 use side::Side;
-use stream::Fate;
+use stream::{Fate, Stream};
 use streams::Streams;
 
 /// Room that lists of one turn keep while the connection is idle.
@@ -102,6 +104,7 @@ struct Driver<'h, T: Transport> {
     line: &'h LineHandle<T>,
     side: Side,
     streams: Streams,
+    lingering: Lingering,
     phases: Phases,
     /// No stream's limit strikes before; a stream that moved its own later leaves it where it was.
     streams_due: Moment,
@@ -132,6 +135,7 @@ impl<'h, T: Transport> Driver<'h, T> {
             line,
             side,
             streams: Streams::default(),
+            lingering: Lingering::default(),
             phases: Phases::new(since),
             streams_due: NEVER,
             unfinished: Vec::new(),
@@ -234,6 +238,7 @@ impl<'h, T: Transport> Driver<'h, T> {
                 }
                 Event::ResetReceived { stream, .. } => {
                     if !self.finish(stream, Fate::Gone(Reason::PeerReset), connection)
+                        && !self.lingering.remove(stream)
                         && let Ok(at) = self.fresh.binary_search_by_key(&stream, |fresh| fresh.id)
                     {
                         self.fresh[at].reset = true;
@@ -241,12 +246,16 @@ impl<'h, T: Transport> Driver<'h, T> {
                 }
                 Event::ResetTaken { stream, code } => {
                     if !self.finish(stream, Fate::Gone(Reason::H2Protocol), connection)
+                        && !self.lingering.remove(stream)
                         && code == h2::Reason::PROTOCOL_ERROR
                     {
                         self.refused_by_h2(stream, 0, Reason::HeaderSyntax, connection);
                     }
                 }
                 Event::ContentArrived { stream } => busy |= self.content_arrived(stream, connection),
+                Event::WindowGranted { stream, octets } => {
+                    busy |= self.lingering.window_granted(stream, octets)
+                }
             }
         }
         self.events = events;
@@ -255,7 +264,12 @@ impl<'h, T: Transport> Driver<'h, T> {
 
     /// Takes content out of h2; `false`: nobody waits for it.
     fn content_arrived(&mut self, id: u32, connection: &mut Connection) -> bool {
-        let Some(stream) = self.streams.get(id).filter(|stream| stream.is_receiving()) else { return false };
+        let Some(stream) = self.streams.get(id).filter(|stream| stream.is_receiving()) else {
+            if self.lingering.content_arrived(id) {
+                self.side.shadows.push(id);
+            }
+            return false;
+        };
         let fate = stream.content_arrived(connection, &mut self.side);
         self.settle(id, fate, connection);
         if self.side.blocked && !self.undigested.contains(&id) {
@@ -350,7 +364,14 @@ impl<'h, T: Transport> Driver<'h, T> {
         let Some(stream) = self.streams.get(id) else { return false };
         stream.end(fate, connection, &mut self.side);
         self.held -= stream.counted;
-        self.streams.remove(id);
+        if fate == Fate::Gone(Reason::Complete) && stream.leaves_content() {
+            let handles = self.streams.take(id).map(Stream::into_handles);
+            if let Some((respond, content)) = handles {
+                self.lingering.add(id, respond, content, &connection.settings, self.side.now);
+            }
+        } else {
+            self.streams.remove(id);
+        }
         true
     }
 
@@ -359,6 +380,7 @@ impl<'h, T: Transport> Driver<'h, T> {
         for id in self.streams.ids() {
             self.finish(id, Fate::Gone(reason), connection);
         }
+        self.lingering.clear();
         self.count_glitches(connection);
     }
 

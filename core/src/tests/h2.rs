@@ -6,6 +6,7 @@ mod answers;
 mod clocks;
 mod content;
 mod ends;
+mod linger;
 
 use std::collections::VecDeque;
 
@@ -30,6 +31,7 @@ pub(super) const END_HEADERS: u8 = 4;
 const NO_ERROR: u32 = 0;
 const PROTOCOL_ERROR: u32 = 1;
 const INTERNAL_ERROR: u32 = 2;
+const FLOW_CONTROL_ERROR: u32 = 3;
 const SETTINGS_TIMEOUT: u32 = 4;
 const REFUSED_STREAM: u32 = 7;
 const CANCEL: u32 = 8;

@@ -109,6 +109,7 @@ impl<T: Transport> Driver<'_, T> {
         if self.phases.closing.is_some() {
             return None;
         }
+        self.phases.moved |= self.lingering.expire(now);
         self.place(busy, connection);
         if let over @ Some(_) = self.note_half_close(busy, connection) {
             return over;
@@ -185,6 +186,7 @@ impl<T: Transport> Driver<'_, T> {
                     self.settle(id, fate, connection);
                 }
             }
+            self.lingering.clear();
             self.phases.moved = true;
         }
         // What h2 was given in this turn goes out in the next.
@@ -348,7 +350,7 @@ impl<T: Transport> Driver<'_, T> {
     pub(super) fn due(&self, connection: &Connection) -> Moment {
         match self.phases.closing {
             Some((_, due)) => due,
-            None => self.next_strike(connection).0.min(self.streams_due),
+            None => self.next_strike(connection).0.min(self.streams_due).min(self.lingering.due()),
         }
     }
 }

@@ -89,6 +89,14 @@ impl Receiving {
         }
     }
 
+    /// Gives the peer window for all that h2 handed out.
+    pub(super) fn release_all(&mut self) {
+        if let Some(stream) = &mut self.stream {
+            let flow = stream.flow_control();
+            let _ = flow.release_capacity(flow.used_capacity());
+        }
+    }
+
     /// Moves content to the program, as far as it asked for it.
     pub(super) fn receive(
         &mut self,

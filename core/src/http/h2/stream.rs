@@ -324,8 +324,18 @@ impl Stream {
         fate
     }
 
+    /// Whether nobody will read content that the peer may still send.
+    pub(super) fn leaves_content(&self) -> bool {
+        self.receiving.is_open() && self.receiving.is_cut().is_none()
+    }
+
+    /// h2's handles on both directions.
+    pub(super) fn into_handles(self) -> (SendResponse<Bytes>, Receiving) {
+        (self.respond, self.receiving)
+    }
+
     /// Ends the stream and its request. What h2 still has to send of it goes out; content that still comes is answered with
-    /// RST_STREAM NO_ERROR (RFC 9113 8.1), which h2 does when the handles are dropped.
+    /// RST_STREAM NO_ERROR (RFC 9113 8.1), which h2 does when the last handle is dropped.
     pub(super) fn end(&mut self, fate: Fate, connection: &mut Connection, side: &mut Side) {
         let mut answered = None;
         match fate {

@@ -46,12 +46,14 @@ impl Streams {
 
     /// Drops a stream where it lies.
     pub(super) fn remove(&mut self, id: u32) {
-        if let Some(at) = self.position(id)
-            && let Some((_, place)) = self.index.remove(at)
-        {
-            self.places[place as usize] = None;
-            self.free.push(place);
+        if let Some(place) = self.free_place(id) {
+            *place = None;
         }
+    }
+
+    /// Takes a stream out, which moves all of it.
+    pub(super) fn take(&mut self, id: u32) -> Option<Stream> {
+        self.free_place(id)?.take()
     }
 
     /// Gives back the room that a burst has taken. Only while there is no stream.
@@ -72,6 +74,12 @@ impl Streams {
     /// The earliest deadline of any stream.
     pub(super) fn due(&self) -> crate::deadline::Moment {
         self.places.iter().flatten().map(Stream::due).min().unwrap_or(crate::deadline::NEVER)
+    }
+
+    fn free_place(&mut self, id: u32) -> Option<&mut Option<Stream>> {
+        let (_, place) = self.index.remove(self.position(id)?)?;
+        self.free.push(place);
+        self.places.get_mut(place as usize)
     }
 
     fn position(&self, id: u32) -> Option<usize> {

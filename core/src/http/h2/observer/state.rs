@@ -174,6 +174,8 @@ impl State {
                 let increment = number(peek, 0) as usize;
                 if head.stream == 0 {
                     self.window_granted = self.window_granted.saturating_add(increment as u64);
+                } else if head.stream <= self.highest_stream && self.position(head.stream).is_err() {
+                    self.events.push(Event::WindowGranted { stream: head.stream, octets: increment as u32 });
                 }
                 if increment < TINY && !self.finishes_an_answer(head.stream, increment) {
                     self.charge(Glitch::WindowUpdate, WHOLE);

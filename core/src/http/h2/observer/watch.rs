@@ -67,6 +67,8 @@ pub(crate) enum Event {
     ResetTaken { stream: u32, code: h2::Reason },
     /// DATA or trailers of the peer's; once for a run of them on one stream.
     ContentArrived { stream: u32 },
+    /// The peer gave window to a stream that was answered to its end.
+    WindowGranted { stream: u32, octets: u32 },
 }
 
 /// A header block of the peer's that is not complete.

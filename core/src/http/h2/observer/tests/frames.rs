@@ -319,6 +319,19 @@ fn the_answer_to_our_ping_is_free() {
 }
 
 #[test]
+fn window_is_told_of_where_nothing_is_left_to_send() {
+    let mut bench = Bench::opened(LIMITS);
+    let grant = |stream| frame(WINDOW_UPDATE, 0, stream, &1000_u32.to_be_bytes());
+    bench.receive(&request(1));
+    bench.receive(&[grant(0), grant(1), grant(3)].concat());
+    assert_eq!(bench.events(), []);
+    bench.send(&frame(RESET, 0, 1, &[0; 4]));
+    bench.events();
+    bench.receive(&[grant(0), grant(1), grant(3)].concat());
+    assert_eq!(bench.events(), [Event::WindowGranted { stream: 1, octets: 1000 }]);
+}
+
+#[test]
 fn tiny_data_is_charged_only_on_top_of_unread_data() {
     let mut bench = Bench::opened(LIMITS);
     bench.receive(&frame(HEADERS, END_HEADERS, 1, &[0x82]));
