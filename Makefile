@@ -6,13 +6,14 @@ ADDRESS ?= 127.0.0.1:8443
 CARGO_DENY := 0.20.2
 
 export CARGO_TARGET_DIR := $(CURDIR)/target
+H2SPEC := target/tools/h2spec
 DENY := target/tools/cargo-deny-$(CARGO_DENY)/bin/cargo-deny
 VENV := target/venv/bin
 WARNINGS := -Wall -Wextra -pedantic -Werror
 PROBE := examples/c/probe.c $(wildcard examples/c/probe/*.c)
 
 # Cheap before dear, so that a slip in a format shows before anything long is built.
-STEPS := formatting languages lints docs library unit licences c-tests demo-test python-tests blackbox foreign budgets
+STEPS := formatting languages lints docs library unit licences c-tests demo-test python-tests h2spec blackbox foreign budgets
 
 .NOTPARALLEL:
 .PHONY: help demo hello check test probes c-probe rust-probe python-probe bench library probe-library wheel clean build-tools \
@@ -186,6 +187,10 @@ python-tests: wheel
 	$(VENV)/pip install 'bartizan[test]'
 	cd python && ../$(VENV)/python -m pytest tests
 
+h2spec: c-probe $(H2SPEC)
+	@echo '== $@'
+	sh tests/h2spec/run $(H2SPEC) target/probes/c/probe
+
 blackbox: probes test-tools
 	@echo '== $@'
 	$(VENV)/pip install -r tests/blackbox/requirements.txt
@@ -209,6 +214,10 @@ $(DENY):
 	CARGO_TARGET_DIR=target/tools/build CARGO_PROFILE_DEV_DEBUG=0 cargo install --locked --debug --no-default-features \
 		--version $(CARGO_DENY) --root target/tools/cargo-deny-$(CARGO_DENY) cargo-deny
 	rm -rf target/tools/build
+
+$(H2SPEC): tests/h2spec/go.mod tests/h2spec/go.sum
+	@command -v go >/dev/null || { echo 'missing here: Go 1.26, from https://go.dev/dl' >&2; exit 1; }
+	cd tests/h2spec && go build -mod=readonly -o ../../$@ github.com/summerwind/h2spec/cmd/h2spec
 
 # What is missing of Debian's packages, $$missing, is installed by root; others are told what to ask root for.
 define apt
