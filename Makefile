@@ -13,7 +13,7 @@ WARNINGS := -Wall -Wextra -pedantic -Werror
 PROBE := examples/c/probe.c $(wildcard examples/c/probe/*.c)
 
 # Cheap before dear, so that a slip in a format shows before anything long is built.
-STEPS := formatting languages lints docs library unit licences c-tests demo-test python-tests h2spec blackbox foreign budgets
+STEPS := formatting languages lints docs library unit licences c-tests cpp-tests demo-test python-tests h2spec blackbox foreign budgets
 
 .NOTPARALLEL:
 .PHONY: help demo hello check test probes c-probe rust-probe python-probe bench library probe-library wheel clean build-tools \
@@ -157,6 +157,9 @@ languages: test-tools python-tools
 	set -e; for cxx in g++ clang++; do for std in c++11 c++17 c++20; do \
 		$$cxx -x c++ -std=$$std $(WARNINGS) -Wno-address -Iinclude -fsyntax-only tests/c/surface.c; \
 	done; done
+	set -e; for cxx in g++ clang++; do for std in c++17 c++20; do \
+		$$cxx -std=$$std $(WARNINGS) -Iinclude -fsyntax-only examples/cpp/hello.cpp; \
+	done; done
 
 lints:
 	@echo '== $@'
@@ -177,6 +180,10 @@ licences: $(DENY)
 c-tests: library test-tools python-tools
 	@echo '== $@'
 	PYTHON=$(PYTHON) sh tests/c/run include target/lib plain asan valgrind
+
+cpp-tests: library test-tools
+	@echo '== $@'
+	sh tests/cpp/run include target/lib
 
 demo-test: hello test-tools
 	@echo '== $@'
@@ -253,3 +260,6 @@ python-tools:
 test-tools:
 	$(call install,gcc:gcc g++:g++ clang:clang clang++:clang curl:curl openssl:openssl valgrind:valgrind strace:strace \
 		nghttp:nghttp2-client nm:binutils setsid:util-linux)
+	@missing=; echo 'int main(void) { return 0; }' | clang -fsanitize=address -x c - -o /dev/null 2>/dev/null || \
+		missing=' libclang-rt-dev'; \
+	$(apt)
