@@ -17,7 +17,8 @@ STEPS := formatting languages lints docs library unit licences c-tests cpp-tests
 
 .NOTPARALLEL:
 .PHONY: help demo hello check test probes c-probe rust-probe python-probe bench library probe-library wheel clean build-tools \
-	python-tools test-tools go-tools node-tools foreign-programs go-programs ctypes-programs node-programs $(STEPS)
+	python-tools test-tools go-tools node-tools java-tools foreign-programs \
+	go-programs ctypes-programs node-programs java-programs $(STEPS)
 
 help:
 	@echo 'make demo      build the C library and a C program on it, serve https://$(ADDRESS) until Ctrl-C'
@@ -117,7 +118,7 @@ define launcher
 	chmod +x $(FOREIGN)/$(1)/$(2)
 endef
 
-foreign-programs: go-programs ctypes-programs node-programs
+foreign-programs: go-programs ctypes-programs node-programs java-programs
 
 ctypes-programs: library python-tools
 	$(call launcher,ctypes,hello,$(PYTHON) $$RUNTIME_FLAGS examples/ctypes/hello.py)
@@ -139,6 +140,20 @@ node-programs: library node-tools
 	$(call launcher,node,probe,node $$RUNTIME_FLAGS $(FOREIGN)/node/app/probe.mjs)
 	$(call launcher,node,misuse,node $$RUNTIME_FLAGS $(FOREIGN)/node/app/misuse.mjs)
 	$(call launcher,node,layout,node $(FOREIGN)/node/app/layout.mjs)
+
+# What Maven fetches stays here too. The compiler's goal alone: the phases around it would fetch four times as much.
+JAVA := $(FOREIGN)/java
+JVM := java $$RUNTIME_FLAGS -Djna.tmpdir=$(JAVA) -cp $(JAVA)/classes:$(JAVA)/jna.jar
+
+java-programs: library java-tools
+	mkdir -p $(JAVA)
+	mvn -B -q -f examples/java/pom.xml -Dmaven.repo.local=$(CURDIR)/$(JAVA)/repository -Doutput=$(CURDIR)/$(JAVA) compiler:compile
+	cp $(JAVA)/repository/net/java/dev/jna/jna/*/jna-*.jar $(JAVA)/jna.jar
+	javac -d $(JAVA)/classes -cp $(JAVA)/classes:$(JAVA)/jna.jar tests/foreign/java/Misuse.java tests/foreign/java/bartizan/*.java
+	$(call launcher,java,hello,$(JVM) example.Hello)
+	$(call launcher,java,probe,$(JVM) example.Probe)
+	$(call launcher,java,misuse,$(JVM) Misuse)
+	$(call launcher,java,layout,$(JVM) bartizan.Layout)
 
 # ---- the steps of make test ----
 
@@ -248,6 +263,9 @@ build-tools:
 go-tools:
 	@command -v go >/dev/null || { echo 'missing here: Go 1.24, from https://go.dev/dl' >&2; exit 1; }
 	$(call install,gcc:gcc)
+
+java-tools:
+	$(call install,javac:openjdk-17-jdk-headless mvn:maven)
 
 node-tools:
 	$(call install,node:nodejs npm:npm)

@@ -8,6 +8,7 @@ import pytest
 from client import Client
 from frames import secure_h2
 from program import Program
+from wire import secure
 
 HELLO = b"Hello, World!"
 
@@ -15,6 +16,8 @@ HELLO = b"Hello, World!"
 PRESSURE = {
     # Every object that is freed is overwritten, and C is handed no unpinned pointer.
     "go": {"env": {"GOGC": "1", "GODEBUG": "clobberfree=1,cgocheck=1"}},
+    # A heap so small that it is full again and again.
+    "java": {"flags": "-Xmx24m -Xmn2m -XX:+UseSerialGC"},
     # A full collection in every turn of the loop, which moves what it keeps.
     "node": {"flags": "--expose-gc --stress-compaction --import data:text/javascript,setInterval(gc,1).unref()"},
 }
@@ -66,6 +69,18 @@ def test_requests_that_wait_survive_collections(pressed):
             assert path.encode() in client.ask(path, fields=[("x-a", "b" * 200)]).content
         client.close()
         assert all(waiting.response(number).content == HELLO for number in numbers)
+
+
+def test_content_that_comes_late_survives_collections(pressed):
+    # A read that waits in the library while everything around it is collected.
+    with secure(pressed) as slow:
+        slow.send(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 600000\r\n\r\n" + b"a" * 300_000)
+        client = Client(pressed, "h2")
+        for turn in range(60):
+            assert client.ask("/echo", "POST", content=bytes([turn]) * 9000).content == bytes([turn]) * 9000
+        client.close()
+        slow.send(b"b" * 300_000)
+        assert slow.response("POST").content == b"a" * 300_000 + b"b" * 300_000
 
 
 def test_requests_that_were_left_do_not_pile_up(pressed):

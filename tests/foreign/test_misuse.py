@@ -14,6 +14,7 @@ from wire import secure
 # What a failed call gives: the type that a program would look for, set up and in a request.
 ERRORS = {
     "ctypes": ("binding.Error", "binding.Error"),
+    "java": ("bartizan.BartizanException", "bartizan.BartizanException"),
     "node": ("BartizanError", "BartizanError"),
     "go": ("*bartizan.Error", "bartizan.Status"),
 }
