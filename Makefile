@@ -17,8 +17,8 @@ STEPS := formatting languages lints docs library unit licences c-tests cpp-tests
 
 .NOTPARALLEL:
 .PHONY: help demo hello check test probes c-probe rust-probe python-probe bench library probe-library wheel clean build-tools \
-	python-tools test-tools go-tools node-tools java-tools foreign-programs \
-	go-programs ctypes-programs node-programs java-programs $(STEPS)
+	python-tools test-tools go-tools node-tools java-tools luajit-tools foreign-programs \
+	go-programs ctypes-programs node-programs java-programs luajit-programs $(STEPS)
 
 help:
 	@echo 'make demo      build the C library and a C program on it, serve https://$(ADDRESS) until Ctrl-C'
@@ -118,7 +118,7 @@ define launcher
 	chmod +x $(FOREIGN)/$(1)/$(2)
 endef
 
-foreign-programs: go-programs ctypes-programs node-programs java-programs
+foreign-programs: go-programs ctypes-programs node-programs java-programs luajit-programs
 
 ctypes-programs: library python-tools
 	$(call launcher,ctypes,hello,$(PYTHON) $$RUNTIME_FLAGS examples/ctypes/hello.py)
@@ -154,6 +154,11 @@ java-programs: library java-tools
 	$(call launcher,java,probe,$(JVM) example.Probe)
 	$(call launcher,java,misuse,$(JVM) Misuse)
 	$(call launcher,java,layout,$(JVM) bartizan.Layout)
+
+luajit-programs: library luajit-tools
+	$(call launcher,luajit,hello,luajit $$RUNTIME_FLAGS examples/luajit/hello.lua)
+	$(call launcher,luajit,probe,luajit $$RUNTIME_FLAGS examples/luajit/probe.lua)
+	$(call launcher,luajit,misuse,luajit $$RUNTIME_FLAGS tests/foreign/luajit/misuse.lua)
 
 # ---- the steps of make test ----
 
@@ -266,6 +271,9 @@ go-tools:
 
 java-tools:
 	$(call install,javac:openjdk-17-jdk-headless mvn:maven)
+
+luajit-tools:
+	$(call install,luajit:luajit)
 
 node-tools:
 	$(call install,node:nodejs npm:npm)

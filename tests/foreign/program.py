@@ -6,7 +6,7 @@ from pathlib import Path
 
 from probe import LISTENERS, ROOT, Probe
 
-LANGUAGES = ("ctypes", "go", "java", "node")
+LANGUAGES = ("ctypes", "go", "java", "luajit", "node")
 
 
 def path(language, name):

@@ -18,6 +18,8 @@ PRESSURE = {
     "go": {"env": {"GOGC": "1", "GODEBUG": "clobberfree=1,cgocheck=1"}},
     # A heap so small that it is full again and again.
     "java": {"flags": "-Xmx24m -Xmn2m -XX:+UseSerialGC"},
+    # One collection behind the other; with a pause of 0, LuaJIT 2.1.0-beta3 does nothing else any more.
+    "luajit": {"flags": "-e collectgarbage('setpause',1) -e collectgarbage('setstepmul',1000)"},
     # A full collection in every turn of the loop, which moves what it keeps.
     "node": {"flags": "--expose-gc --stress-compaction --import data:text/javascript,setInterval(gc,1).unref()"},
 }

@@ -15,6 +15,7 @@ from wire import secure
 ERRORS = {
     "ctypes": ("binding.Error", "binding.Error"),
     "java": ("bartizan.BartizanException", "bartizan.BartizanException"),
+    "luajit": ("bartizan.Error", "bartizan.Error"),
     "node": ("BartizanError", "BartizanError"),
     "go": ("*bartizan.Error", "bartizan.Status"),
 }
