@@ -13,7 +13,7 @@ WARNINGS := -Wall -Wextra -pedantic -Werror
 PROBE := examples/c/probe.c $(wildcard examples/c/probe/*.c)
 
 # Cheap before dear, so that a slip in a format shows before anything long is built.
-STEPS := formatting languages lints docs library unit licences c-tests cpp-tests demo-test python-tests h2spec blackbox foreign budgets
+STEPS := formatting languages lints docs library unit licences c-tests cpp-tests demo-test python-tests h2spec blackbox foreign budgets fuzz
 
 .NOTPARALLEL:
 .PHONY: help demo hello check test probes c-probe rust-probe python-probe bench library probe-library wheel clean build-tools \
@@ -26,6 +26,8 @@ help:
 	@echo 'make check     the quick part of it: formatting, lints, tests of the core'
 	@echo 'make probes    target/probes/{c,rust,python}/probe: one small server in three languages'
 	@echo 'make bench     CPU and rate beside a bare hyper server on this machine; writes nothing'
+	@echo 'make fuzz-long  an hour of each fuzz target, two at a time; FUZZ="--seconds 60 head" chooses'
+	@echo 'make fuzz-coverage  which lines the targets reach'
 	@echo 'make library   target/lib: the shared and the static library; their headers are in include/'
 	@echo 'make clean     remove target/'
 	@echo 'Steps of make test, each a target too: $(STEPS)'
@@ -234,6 +236,22 @@ budgets: probes test-tools
 	cargo build --locked --release -p bartizan-bench --bin budgets
 	target/release/budgets
 
+# Behind `unit`, whose dependencies it is built from.
+fuzz: fuzz-python
+	@echo '== $@'
+	target/fuzz/venv/bin/python fuzz/run.py bounded
+
+FUZZ ?= --seconds 3600
+
+.PHONY: fuzz-long fuzz-coverage fuzz-python
+
+fuzz-long: fuzz-python
+	target/fuzz/venv/bin/python fuzz/run.py long $(FUZZ)
+
+fuzz-coverage: fuzz-python
+	rustup component add llvm-tools
+	target/fuzz/venv/bin/python fuzz/run.py coverage
+
 # ---- tools ----
 
 # Neither optimised nor with debug information: it builds in half the time, and runs for two seconds.
@@ -282,6 +300,12 @@ python-tools:
 	$(call install,$(PYTHON):python3)
 	@missing=; $(PYTHON) -c 'import ensurepip' 2>/dev/null || missing=' python3-venv'; \
 	$(apt)
+
+# hpack is what the reader of the corpora asks for.
+fuzz-python: build-tools python-tools
+	$(call install,$(CXX):g++)
+	$(PYTHON) -m venv target/fuzz/venv
+	target/fuzz/venv/bin/pip install -q "$$(grep '^hpack==' tests/blackbox/requirements.txt)"
 
 test-tools:
 	$(call install,gcc:gcc g++:g++ clang:clang clang++:clang curl:curl openssl:openssl valgrind:valgrind strace:strace \

@@ -60,6 +60,17 @@ pub mod service;
 pub mod settings;
 #[cfg(test)]
 mod tests;
+/// What fuzzing drives connections with is what the tests drive them with.
+#[cfg(all(fuzzing, not(test)))]
+#[allow(dead_code, reason = "the tests use more of it")]
+mod tests {
+    mod chaos;
+    mod frames;
+    pub mod fuzzing;
+    mod peer;
+    mod pipe;
+    mod support;
+}
 pub mod tls;
 mod transport;
 
@@ -77,3 +88,8 @@ pub use reactor::{is_library_thread, is_reactor_thread};
 pub use reason::Reason;
 pub use request::{Body, Patience, Read, Request, RequestError};
 pub use server::Server;
+/// For the targets of `fuzz/` alone: parsers and connections that no program may reach, since what it could reach, it could depend
+/// on. The cfg is set by the fuzzer's build and by no other.
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub use tests::fuzzing;

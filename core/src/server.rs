@@ -134,7 +134,7 @@ impl Server {
     }
 
     /// Without threads and sockets: a test runs reactor 0 itself, on its own clock.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn in_memory(config: &Config) -> Result<(Self, Arc<Shared>), Error> {
         let nowhere = std::iter::repeat_n(String::from("memory"), config.listeners.len());
         let shared = Shared::new(config, prepare_all(config)?, nowhere)?;

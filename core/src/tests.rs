@@ -10,6 +10,8 @@ mod chaos;
 mod drain;
 mod expect;
 mod flush;
+mod frames;
+pub mod fuzzing;
 mod h2;
 mod half_close;
 mod handler;

@@ -5,7 +5,7 @@
 pub(super) const TCHAR: u8 = 1;
 
 /// HTAB, SP, VCHAR and obs-text (RFC 9110 §5.5): no CR, LF, NUL or other control.
-pub(super) const VALUE: u8 = 2;
+pub(crate) const VALUE: u8 = 2;
 
 /// What `http::Uri` 1.5 takes in a path, so that a target we accept always reaches a Rust handler. Wider
 /// than RFC 3986 §3.3: clients send `"{}|^\` and raw UTF-8 (both parsers have seen to it that octets above
@@ -24,12 +24,12 @@ pub(super) fn is(class: u8, octet: u8) -> bool {
 }
 
 /// Whether every octet does; also true of nothing.
-pub(super) fn all(class: u8, text: &[u8]) -> bool {
+pub(crate) fn all(class: u8, text: &[u8]) -> bool {
     text.iter().all(|octet| is(class, *octet))
 }
 
 /// Whether this is a `token` (RFC 9110 §5.6.2).
-pub(super) fn is_token(text: &[u8]) -> bool {
+pub(crate) fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && all(TCHAR, text)
 }
 

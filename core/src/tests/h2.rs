@@ -14,19 +14,9 @@ use bytes::Bytes;
 use h2::client::SendRequest;
 use tokio::task::JoinHandle;
 
+pub(super) use super::frames::*;
 use super::peer::{Ending, Peer};
 use super::support::{Host, Setup};
-
-pub(super) const DATA: u8 = 0;
-pub(super) const HEADERS: u8 = 1;
-pub(super) const RESET: u8 = 3;
-pub(super) const SETTINGS: u8 = 4;
-pub(super) const PING: u8 = 6;
-pub(super) const GOAWAY: u8 = 7;
-pub(super) const WINDOW_UPDATE: u8 = 8;
-pub(super) const END_STREAM: u8 = 1;
-pub(super) const ACK: u8 = 1;
-pub(super) const END_HEADERS: u8 = 4;
 
 const NO_ERROR: u32 = 0;
 const PROTOCOL_ERROR: u32 = 1;
@@ -36,52 +26,6 @@ const SETTINGS_TIMEOUT: u32 = 4;
 const REFUSED_STREAM: u32 = 7;
 const CANCEL: u32 = 8;
 const ENHANCE_YOUR_CALM: u32 = 11;
-
-/// A frame as it goes over the wire.
-pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let mut octets = (payload.len() as u32).to_be_bytes()[1..].to_vec();
-    octets.extend([kind, flags]);
-    octets.extend(stream.to_be_bytes());
-    octets.extend(payload);
-    octets
-}
-
-/// A field that is sent as it is, without the tables.
-fn literal(name: &str, value: &str) -> Vec<u8> {
-    let mut octets = vec![0];
-    for text in [name, value] {
-        integer(&mut octets, text.len());
-        octets.extend(text.as_bytes());
-    }
-    octets
-}
-
-/// A length of RFC 7541 5.1, with a prefix of seven bits.
-fn integer(octets: &mut Vec<u8>, mut value: usize) {
-    if value < 127 {
-        octets.push(value as u8);
-        return;
-    }
-    octets.push(127);
-    value -= 127;
-    while value >= 128 {
-        octets.push(value as u8 | 128);
-        value >>= 7;
-    }
-    octets.push(value as u8);
-}
-
-/// A header block for this request to `http://a`.
-pub(super) fn block(method: &str, path: &str, fields: &[(&str, &str)]) -> Vec<u8> {
-    let mut octets = vec![0x86]; // :scheme http
-    octets.extend(literal(":method", method));
-    octets.extend(literal(":path", path));
-    octets.extend(literal(":authority", "a"));
-    for (name, value) in fields {
-        octets.extend(literal(name, value));
-    }
-    octets
-}
 
 /// A frame that the server sent.
 #[derive(Debug, PartialEq, Eq)]

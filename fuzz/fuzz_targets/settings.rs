@@ -1,0 +1,28 @@
+//! A row's value in its text form: whatever it says, it is an error that names the row or a value that reads back.
+#![no_main]
+
+use bartizan::settings::{Settings, TABLE};
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let Some((row, text)) = data.split_first() else { return };
+    let Ok(text) = std::str::from_utf8(text) else { return };
+    let row = &TABLE[usize::from(*row) % TABLE.len()];
+    let mut settings = Settings::default();
+    match settings.set_text(row.key, text) {
+        Ok(()) => {
+            let value = settings.get(row.key).expect("a row of the table");
+            let rendered = settings.get_text(row.key).expect("a row of the table");
+            assert_eq!(row.parse(&rendered).ok(), Some(value));
+            assert_eq!(row.check(value).ok(), Some(value));
+        }
+        Err(error) => {
+            assert!(error.to_string().contains(row.key));
+            assert_eq!(settings, Settings::default());
+        }
+    }
+    // A key that somebody misspelt is an error as well, and not the end.
+    assert_eq!(
+        settings.set_text(text, "1").is_ok(),
+        TABLE.iter().any(|row| row.key == text && row.parse("1").is_ok())
+    );
+});
