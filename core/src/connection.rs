@@ -412,7 +412,7 @@ impl Connection {
             seq: self.seq,
             time: unix_time(),
         };
-        hook(&record);
+        self.reactor.observe(|| hook(&record));
     }
 
     fn phase_times(&self) -> PhaseTimes {

@@ -73,6 +73,7 @@ mod tests {
 }
 pub mod tls;
 mod transport;
+mod watchdog;
 
 pub use config::{Bind, Cidr, Config, Dispatch, Handler, Hooks, Listener, Role};
 pub use connection::{ConnectionInfo, Endpoint, Protocol};

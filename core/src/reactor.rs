@@ -22,6 +22,7 @@ use crate::exchange::Spares;
 use crate::http::date::{self, DateCache};
 use crate::link::Inbox;
 use crate::server::Shared;
+use crate::watchdog::Mark;
 
 thread_local! {
     static ON_REACTOR: Cell<bool> = const { Cell::new(false) };
@@ -56,6 +57,7 @@ pub(crate) struct Reactor {
     pub(crate) buffers: Pool,
     pub(crate) exchanges: Spares,
     pub(crate) turn: Turn,
+    pub(crate) mark: Arc<Mark>,
     date: RefCell<DateCache>,
     date_due: Cell<Moment>,
     date_second: Cell<u64>,
@@ -78,6 +80,7 @@ impl Reactor {
             buffers: Pool::default(),
             exchanges: Spares::default(),
             turn: Turn::new(shared.dispatch.queues().len(), index),
+            mark: shared.watchdog.marks[index].clone(),
             date: RefCell::new(DateCache::new()),
             date_due: Cell::new(0),
             date_second: Cell::new(0),
@@ -88,8 +91,10 @@ impl Reactor {
 
     /// Runs a connection's task. A panic is ours: it is counted with the connection (`internal`) and drains the server.
     pub(crate) fn spawn(self: &Rc<Self>, task: impl Future<Output = ()> + 'static) {
-        if self.deadlines.live() == 0 {
+        // The first one, which has its deadline already.
+        if self.deadlines.live() == 1 {
             self.deadlines.resume();
+            self.shared.watchdog.wake();
         }
         self.changed.notify_one();
         let shared = self.shared.clone();

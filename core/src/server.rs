@@ -26,6 +26,7 @@ use crate::reason::Reason;
 use crate::request::RequestError;
 use crate::settings::Settings;
 use crate::tls::{NameMap, Tls, TlsConfig, normalize};
+use crate::watchdog::{self, Watchdog};
 
 /// What the threads of one server share.
 pub(crate) struct Shared {
@@ -43,6 +44,7 @@ pub(crate) struct Shared {
     draining: AtomicBool,
     /// Raised once, when accepting is to stop.
     pub(crate) stop_accepting: Notify,
+    pub(crate) watchdog: Watchdog,
     living: Living,
 }
 
@@ -126,6 +128,7 @@ impl Server {
         // On failure the server is dropped: the threads that run already end by themselves.
         server.spawn_workers()?;
         server.spawn_reactors(sockets)?;
+        server.spawn_watchdog()?;
         server.shared.log(LogLevel::Info, "started");
         for listener in &server.shared.listeners {
             server.shared.warn_of_development(listener);
@@ -173,6 +176,12 @@ impl Server {
             ready = signal.wait(ready).unwrap_or_else(PoisonError::into_inner);
         }
         Ok(())
+    }
+
+    fn spawn_watchdog(&self) -> Result<(), Error> {
+        let Some(limit) = self.shared.settings.inline_stall else { return Ok(()) };
+        let shared = self.shared.clone();
+        self.spawn("bartizan-watch".to_owned(), move || watchdog::watch(&shared, limit))
     }
 
     /// Starts one of our threads: without the host's signals, and counted until it ends.
@@ -335,6 +344,7 @@ impl Shared {
             next_connection: AtomicU64::new(CONNECTION_ID_BASE),
             draining: AtomicBool::new(false),
             stop_accepting: Notify::new(),
+            watchdog: Watchdog::new(reactors),
             living: Living::default(),
         }))
     }
@@ -473,15 +483,19 @@ impl Shared {
         }
     }
 
-    pub(crate) fn log_stall(&self, took: Duration) {
-        self.log(
-            LogLevel::Warn,
-            &format!("an inline callback held a reactor for {} ms (inline_stall)", took.as_millis()),
-        );
+    pub(crate) fn log_stall(&self, deed: &str, took: Duration) {
+        let took = took.as_millis();
+        self.log(LogLevel::Warn, &format!("an inline callback {deed}: {took} ms (inline_stall)"));
     }
 
-    /// The last reactor has ended: so may the workers.
+    /// Whether no reactor has a connection.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.population.iter().all(|population| matches!(population.load(Ordering::Relaxed), 0 | usize::MAX))
+    }
+
+    /// The last reactor has ended: so may who works for them.
     fn reactors_ended(&self) {
+        self.watchdog.close();
         if !self.dispatch.is_queued() {
             self.close_queues();
         }

@@ -110,7 +110,7 @@ impl Books {
         });
         let seq = connection.next_request_seq();
         if let Some(hook) = connection.reactor.shared.hooks.request_end.clone() {
-            hook(&RequestRecord {
+            let record = RequestRecord {
                 connection: connection.info.clone(),
                 stream: self.stream,
                 token: facts.token,
@@ -123,7 +123,8 @@ impl Books {
                 times: std::array::from_fn(|id| Duration::from_micros(self.times[id])),
                 seq,
                 time: unix_time(),
-            });
+            };
+            connection.reactor.observe(|| hook(&record));
         }
     }
 }

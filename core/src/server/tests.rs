@@ -29,3 +29,35 @@ fn a_self_signed_identity_is_warned_of_once_per_listener() {
     expected.push(expected[0].clone());
     assert_eq!(*lock(&warned), expected);
 }
+
+#[test]
+fn an_inline_callback_that_does_not_return_is_told_of_while_it_hangs() {
+    let (release, hung) = std::sync::mpsc::channel::<()>();
+    let hung = Mutex::new(hung);
+    let handler = move |request: Request| {
+        let _ = lock(&hung).recv_timeout(Duration::from_secs(20));
+        let _ = request.respond(200, [], crate::request::Body::Copied(b"free again"));
+    };
+    let (tell, told) = std::sync::mpsc::channel();
+    let mut config = Config::new(
+        vec![Listener::new("127.0.0.1:0".parse().unwrap(), None)],
+        Dispatch::Inline(Arc::new(handler)),
+    );
+    config.settings.set("inline_stall", 50).unwrap();
+    config.settings.set("io_threads", 1).unwrap();
+    config.hooks.log = Some((LogLevel::Warn, Arc::new(move |record| drop(tell.send(record.text.clone())))));
+    let server = Server::start(&config).unwrap();
+    let mut peer = std::net::TcpStream::connect(server.address(0).unwrap()).unwrap();
+    std::io::Write::write_all(&mut peer, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+    let hangs = told.recv_timeout(Duration::from_secs(10)).unwrap();
+    assert!(hangs.starts_with("an inline callback holds a reactor and has not returned: "), "{hangs}");
+    assert!(server.metrics_text().contains("\nbartizan_inline_stalls_total 1\n"));
+    release.send(()).unwrap();
+    let held = told.recv_timeout(Duration::from_secs(10)).unwrap();
+    assert!(held.starts_with("an inline callback held a reactor: "), "{held}");
+    let answer = std::io::read_to_string(peer).unwrap();
+    assert!(answer.ends_with("free again"), "{answer}");
+    assert!(server.metrics_text().contains("\nbartizan_inline_stalls_total 1\n"));
+    server.shutdown(None);
+    assert!(server.wait(Some(Duration::from_secs(10))).unwrap());
+}
