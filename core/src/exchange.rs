@@ -21,6 +21,7 @@ use crate::http::head::Head;
 use crate::http::trailers::Trailers;
 use crate::link::{Link, Order, lock};
 use crate::reason::Reason;
+use crate::request::fail;
 use crate::settings::Settings;
 
 /// No queue: there was no room for the request, and the program must not hear of what it was never given.
@@ -193,6 +194,8 @@ pub enum Failure {
     Refused,
     /// The last handle went without an answer: 500.
     Unanswered,
+    /// A bug of ours was caught in a call on the request: 500, `internal`.
+    Bug,
 }
 
 /// A response head; framing, connection and date are the connection's to add.
@@ -311,6 +314,8 @@ impl Exchange {
 
     /// A bug of ours was caught in a call on this exchange: its connection closes (`internal`) and the server drains.
     pub fn poison(&self, what: &'static str) {
+        // Before the program hears of it, and reports a failure that is not its own.
+        fail(self, &mut self.lock(), Failure::Bug);
         self.link.order(Order::Close(Reason::Internal));
         self.link.run(Box::new(move |reactor| reactor.shared.poison(what)));
     }

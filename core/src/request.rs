@@ -608,7 +608,7 @@ impl Drop for Request {
     }
 }
 
-fn fail(exchange: &Exchange, state: &mut State, failure: Failure) {
+pub(crate) fn fail(exchange: &Exchange, state: &mut State, failure: Failure) {
     // After a read that met `max_body_bytes` the 413 is on its way: a program that then gives up must not turn it into a 500.
     let refused = state.content.end == Some(ContentEnd::Failed(Reason::BodySize));
     if state.answer.stage == Stage::Awaited && !state.over && !refused {

@@ -16,7 +16,9 @@ def test_a_panic_inside_drains_the_server(start, language):
             return
         assert answer is None or answer.status == 500
         assert witness.response().content == b"Hello, World!", "what is in flight is answered"
-    probe.await_event(lambda event: event.get("reason") == "internal", what="internal")
+    for kind in ("request", "closed"):
+        fitting = lambda event: event["event"] == kind and event.get("reason") == "internal"  # noqa: E731
+        probe.await_event(fitting, what=f"{kind}: internal")
     with pytest.raises(OSError):
         Peer(probe.address(1))
     assert probe.process.poll() is None, "the process lives"

@@ -131,6 +131,7 @@ impl Serving {
                         return self.strike(http1, 413, Reason::BodySize, now);
                     }
                     (Failure::Refused, ..) => (503, Reason::HandlerCapacity),
+                    (Failure::Bug, ..) => (500, Reason::Internal),
                     (_, Some(ContentEnd::Failed(reason)), _) => (400, reason),
                     (_, _, Some(reason)) => (if self.rest_is_here(http1) { 500 } else { 400 }, reason),
                     (Failure::Failed | Failure::Unanswered, ..) => (500, Reason::HandlerFailed),

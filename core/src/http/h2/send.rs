@@ -76,6 +76,7 @@ impl Sending {
         match state.answer.stage {
             Stage::Awaited if state.answer.informational.is_empty() => return Ok(None),
             Stage::Failed(Failure::Refused) => return Err(Fate::Answer(503, Reason::HandlerCapacity)),
+            Stage::Failed(Failure::Bug) => return Err(Fate::Answer(500, Reason::Internal)),
             Stage::Failed(_) => return Err(Fate::Answer(500, Reason::HandlerFailed)),
             Stage::Aborted => return Err(Fate::Reset(h2::Reason::INTERNAL_ERROR, Reason::ProgramAbort)),
             _ => {}
