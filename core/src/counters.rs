@@ -5,6 +5,7 @@
 //! accepted - closed = open = the sum over phases.
 
 mod accepting;
+mod snapshot;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
@@ -18,6 +19,7 @@ use crate::phase::Phase;
 use crate::reason::Reason;
 
 pub(crate) use accepting::{Accepting, PauseCause};
+pub use snapshot::Snapshot;
 
 /// Upper edges of the histogram buckets, in microseconds; `+Inf` comes after.
 pub(crate) const BUCKETS: [u64; 11] = [
@@ -211,51 +213,6 @@ impl Sum {
         let counts = std::array::from_fn(|bucket| self.get(listener, cell, start + bucket));
         (counts, self.get(listener, cell, start + BUCKETS.len() + 1))
     }
-}
-
-/// The numbers of a server at one moment. In each: accepted - closed = open = sum over phases; requests started - ended = live.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Snapshot {
-    /// Connections accepted so far.
-    pub connections_accepted: u64,
-    /// Connections open now.
-    pub connections_open: u64,
-    /// Connections closed so far.
-    pub connections_closed: u64,
-    /// Handshakes that reached Finished.
-    pub handshakes_completed: u64,
-    /// Handshakes that ended otherwise.
-    pub handshakes_failed: u64,
-    /// Of the completed: by ticket.
-    pub handshakes_resumed: u64,
-    /// Handshakes under way.
-    pub handshakes_pending: u64,
-    /// Requests whose header section was complete.
-    pub requests_started: u64,
-    /// Requests that are over.
-    pub requests_ended: u64,
-    /// Requests under way.
-    pub requests_live: u64,
-    /// Requests delivered and not released.
-    pub handlers_running: u64,
-    /// Requests that wait for a worker or in a queue.
-    pub requests_queued: u64,
-    /// Requests whose last handle went without an answer.
-    pub requests_unanswered: u64,
-    /// Octets read from sockets.
-    pub bytes_received: u64,
-    /// Octets written to sockets.
-    pub bytes_sent: u64,
-    /// Memory held for connections, as far as it is accounted.
-    pub memory_bytes: u64,
-    /// Descriptors in use by the process.
-    pub descriptors_open: u64,
-    /// Descriptors that the process may use.
-    pub descriptors_limit: u64,
-    /// Open connections by [`Phase::id`].
-    pub open_by_phase: [u64; Phase::COUNT],
-    /// Closed connections by [`Reason::id`] - 1.
-    pub closed_by_reason: [u64; Reason::COUNT],
 }
 
 #[cfg(test)]

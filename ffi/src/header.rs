@@ -83,3 +83,16 @@ fn the_constants_of_the_header_are_ours() {
     let ours = constants().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     assert_eq!(defined, ours);
 }
+
+#[test]
+fn the_structure_of_the_metrics_has_the_numbers_of_a_snapshot_in_their_order() {
+    let declared =
+        HEADER.split("typedef struct bartizan_metrics {").nth(1).unwrap().split('}').next().unwrap();
+    let fields = declared.lines().filter_map(|line| line.trim().strip_prefix("uint64_t ")?.strip_suffix(';'));
+    let config = bartizan_core::Config::new(
+        vec![bartizan_core::Listener::new("127.0.0.1:0".parse().unwrap(), None)],
+        bartizan_core::Dispatch::Inline(std::sync::Arc::new(|_: bartizan_core::Request| ())),
+    );
+    let snapshot = bartizan_core::Server::start(&config).unwrap().snapshot();
+    assert!(fields.eq(std::iter::once("struct_size").chain(snapshot.numbers().map(|(name, _)| name))));
+}

@@ -109,25 +109,10 @@ pub(crate) fn stats<'py>(py: Python<'py>, now: &Snapshot) -> PyResult<Bound<'py,
     for (reason, count) in Reason::ALL.iter().zip(now.closed_by_reason) {
         reasons.set_item(reason.name(), count)?;
     }
-    stats.set_item("connections_accepted", now.connections_accepted)?;
-    stats.set_item("connections_open", now.connections_open)?;
-    stats.set_item("connections_closed", now.connections_closed)?;
+    for (name, number) in now.numbers() {
+        stats.set_item(name, number)?;
+    }
     stats.set_item("phases", phases)?;
     stats.set_item("reasons", reasons)?;
-    stats.set_item("handshakes_completed", now.handshakes_completed)?;
-    stats.set_item("handshakes_failed", now.handshakes_failed)?;
-    stats.set_item("handshakes_resumed", now.handshakes_resumed)?;
-    stats.set_item("handshakes_pending", now.handshakes_pending)?;
-    stats.set_item("requests_started", now.requests_started)?;
-    stats.set_item("requests_ended", now.requests_ended)?;
-    stats.set_item("requests_live", now.requests_live)?;
-    stats.set_item("requests_queued", now.requests_queued)?;
-    stats.set_item("requests_unanswered", now.requests_unanswered)?;
-    stats.set_item("handlers_running", now.handlers_running)?;
-    stats.set_item("bytes_received", now.bytes_received)?;
-    stats.set_item("bytes_sent", now.bytes_sent)?;
-    stats.set_item("memory_bytes", now.memory_bytes)?;
-    stats.set_item("descriptors_open", now.descriptors_open)?;
-    stats.set_item("descriptors_limit", now.descriptors_limit)?;
     Ok(stats)
 }
