@@ -27,6 +27,11 @@ impl Output {
         if self.octets.capacity() == 0 {
             self.octets = pool.take_output();
         }
+        // A reader that never quite catches up would make it grow by all that it is ever sent.
+        if self.taken >= FULL {
+            self.octets.drain(..self.taken);
+            self.taken = 0;
+        }
         &mut self.octets
     }
 
