@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
-use crate::admission::{ConnectionSlot, Load, PendingSlot};
+use crate::admission::{Load, PendingSlot};
 use crate::counters::{ACCEPTED, CLOSED, LIMITS, MEMORY, PHASES, RECEIVED, SENT, protocol_index};
 use crate::deadline::{Deadline, Moment, NEVER, micros};
 use crate::event::{ConnectionRecord, PhaseTimes};
@@ -17,6 +17,7 @@ use crate::link::{Link, Order};
 use crate::phase::Phase;
 use crate::reactor::Reactor;
 use crate::reason::Reason;
+use crate::registry::ConnectionSlot;
 use crate::server::ListenerState;
 use crate::settings::{ProxyProtocol, Settings};
 use crate::tls::TlsInfo;
@@ -91,6 +92,8 @@ pub struct ConnectionInfo {
     pub(crate) answer_window: usize,
     /// Most octets of content that wait for the program.
     pub(crate) content_window: usize,
+    /// From here on, in octets that the connection holds, answers are held back harder.
+    pressed_at: u64,
     /// Requests go to a queue, which carries their events too.
     pub(crate) queued: bool,
     /// The handlers of the server.
@@ -99,9 +102,21 @@ pub struct ConnectionInfo {
     pub(crate) watcher: Option<fn(u64, Reason)>,
 }
 
-/// Most octets of HTTP/1 content that wait for the program, and of an answer that wait for the peer, unless a quarter of
+/// Most octets of HTTP/1 content that wait for the program, and of an answer that wait for the peer, unless an eighth of
 /// `max_connection_memory_bytes` is less. HTTP/2 has windows of its own.
 const HTTP1_WINDOW: usize = 64 * 1024;
+
+/// Room for a streamed answer once the connection holds half of what it may: enough to keep moving.
+const PRESSED_WINDOW: usize = 4 * 1024;
+
+impl ConnectionInfo {
+    /// Room for the answer of one exchange of this connection, of which so many octets wait already.
+    pub(crate) fn room(&self, link: &Link, queued: usize) -> usize {
+        let pressed = link.held.load(Ordering::Relaxed) >= self.pressed_at;
+        let window = if pressed { self.answer_window.min(PRESSED_WINDOW) } else { self.answer_window };
+        window.saturating_sub(queued)
+    }
+}
 
 /// What a TLS session is taken to hold at rest: an estimate, the larger part of the heap of an idle connection (rustls 0.23).
 const SESSION_OCTETS: u64 = 9 * 1024;
@@ -109,6 +124,18 @@ const SESSION_OCTETS: u64 = 9 * 1024;
 const HTTP2_OCTETS: u64 = 24 * 1024;
 /// Our own task and books.
 const BASE_OCTETS: u64 = 2 * 1024;
+/// What a request under way is taken to hold besides its head and content: exchange, books, and h2's own state of the stream.
+pub(crate) const EXCHANGE_OCTETS: usize = 2 * 1024;
+
+/// What a connection holds on top of what it holds at rest.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Held {
+    /// Counts against `max_connection_memory_bytes`: the peer has sent it, or has caused it.
+    pub(crate) charged: usize,
+    /// Counts as memory only. Answers: their writers are made to wait, and what the program gives in one piece is its own
+    /// choice, for which the peer must not be cut off. And room that buffers of the pool have beyond what they hold.
+    pub(crate) other: usize,
+}
 
 /// A connection under way.
 pub(crate) struct Connection {
@@ -164,7 +191,7 @@ impl Connection {
             cells.add(MEMORY, 0, BASE_OCTETS);
             cells.inc(PHASES, phase.id());
         });
-        let window = HTTP1_WINDOW.min(settings.max_connection_memory_bytes / 4);
+        let window = HTTP1_WINDOW.min(settings.max_connection_memory_bytes / 8);
         let info = Arc::new(ConnectionInfo {
             id: arrival.id,
             listener: listener.index,
@@ -176,12 +203,13 @@ impl Connection {
             settings: settings.clone(),
             answer_window: window,
             content_window: window,
+            pressed_at: settings.max_connection_memory_bytes as u64 / 2,
             queued: reactor.shared.dispatch.carries_events(),
             load: reactor.shared.load.clone(),
             watcher: reactor.shared.hooks.cancelled,
         });
         let mut connection = Self {
-            pending: secure.then(|| listener.pending.enter(arrival.link.clone())),
+            pending: None,
             entered: deadline.now(),
             reactor,
             listener,
@@ -242,6 +270,7 @@ impl Connection {
         // 0 stands for "not idle".
         let idle_since = if phase == Phase::Idle { now.max(1) } else { 0 };
         self.link.idle_since.store(idle_since, Ordering::Relaxed);
+        self.link.stalled_since.store(0, Ordering::Relaxed);
         self.record(phase, None);
     }
 
@@ -258,15 +287,33 @@ impl Connection {
         fresh
     }
 
-    /// What buffers and HTTP state hold now, on top of what the connection holds at rest.
-    pub(crate) fn holds(&mut self, octets: usize) {
-        let secure = if self.info.tls.is_some() { SESSION_OCTETS } else { 0 };
+    /// Work is under way, and the peer has moved none of it since: who is to go when memory is short.
+    pub(crate) fn stalls(&self, since: Option<Moment>) {
+        self.link.stalled_since.store(since.map_or(0, |since| since.max(1)), Ordering::Relaxed);
+    }
+
+    /// What buffers and HTTP state hold now. What cannot be pushed back any more ends the connection (`memory`).
+    pub(crate) fn holds(&mut self, held: Held) {
+        let secure = self.info.tls.is_some() || self.phase == Phase::Handshake;
+        let session = if secure { SESSION_OCTETS } else { 0 };
         let http2 = if self.protocol == Some(Protocol::Http2) { HTTP2_OCTETS } else { 0 };
-        let held = BASE_OCTETS + secure + http2 + octets as u64;
+        let charged = BASE_OCTETS + session + http2 + held.charged as u64;
+        let held = charged + held.other as u64;
         if held != self.held {
             let change = held.wrapping_sub(self.held);
             self.held = held;
+            self.link.held.store(held, Ordering::Relaxed);
             self.reactor.tally.write(self.listener.index, |cells| cells.add(MEMORY, 0, change));
+        }
+        if charged > self.settings.max_connection_memory_bytes as u64 {
+            self.link.order(Order::Close(Reason::Memory));
+        }
+    }
+
+    /// Asked to make room, but something is under way: somebody else must.
+    pub(crate) fn decline(&self) {
+        if self.link.decline() {
+            self.reactor.shared.registry.declined();
         }
     }
 
@@ -282,7 +329,7 @@ impl Connection {
         match self.link.current_order() {
             Order::Serve => {}
             Order::Drain => return Some(Reason::Drain),
-            Order::Close(reason) => {
+            Order::MakeRoom(reason) | Order::Close(reason) => {
                 self.count_order(reason);
                 return Some(reason);
             }
@@ -324,6 +371,13 @@ impl Connection {
         admitted
     }
 
+    /// A handshake is to come (`max_pending_handshakes`). Who is turned away by its address must not have cost others theirs.
+    fn pend(&mut self) {
+        if self.info.secure && self.pending.is_none() {
+            self.pending = Some(self.listener.pending.enter(self.link.clone()));
+        }
+    }
+
     /// The ends that a PROXY header named.
     fn proxied(&mut self, (peer, local): (SocketAddr, SocketAddr)) {
         self.source = Some(peer.ip());
@@ -361,8 +415,19 @@ impl Connection {
     pub(crate) fn speaks(&mut self, protocol: Protocol) {
         self.protocol = Some(protocol);
         if protocol == Protocol::Http2 {
-            Arc::make_mut(&mut self.info).answer_window = self.settings.h2_send_buffer_bytes;
+            let most = self.settings.max_connection_memory_bytes / 8;
+            Arc::make_mut(&mut self.info).answer_window = self.settings.h2_send_buffer_bytes.min(most);
         }
+    }
+
+    /// Most octets that the TLS session may keep for a socket that takes nothing: rustls's own default, unless windows are less.
+    pub(crate) fn tls_backlog(&self) -> usize {
+        self.info.content_window
+    }
+
+    /// What the TLS session keeps while the socket takes nothing.
+    pub(crate) fn backlog(&self, blocked: bool) -> usize {
+        if blocked && self.info.secure { self.tls_backlog() } else { 0 }
     }
 
     /// Settings of level N for the server name that the client sent.
@@ -453,7 +518,9 @@ pub(crate) fn reason_of_io(error: &std::io::Error) -> Reason {
 /// future that a value is moved through keeps room for it.
 pub(crate) async fn serve<T: Transport>(mut connection: Box<Connection>, socket: T) {
     let mut socket = Metered::new(socket, connection.meter.clone());
+    // Behind a balancer the address is not known yet, and silence must not be without a cap until it is.
     if connection.phase() == Phase::Proxy {
+        connection.pend();
         let source = connection.source;
         match crate::proxy::receive(&mut connection, &mut socket, source).await {
             Ok(Some(named)) => connection.proxied(named),
@@ -468,6 +535,7 @@ pub(crate) async fn serve<T: Transport>(mut connection: Box<Connection>, socket:
         drop(socket);
         return connection.close(Reason::AcceptPerIp);
     }
+    connection.pend();
     let since = connection.now();
     let wire = match connection.listener.tls() {
         None => Ok(Wire::Plain(socket)),

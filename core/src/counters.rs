@@ -116,6 +116,12 @@ impl Tally {
         *lock(&self.handshakes).entry(handshake).or_default() += 1;
     }
 
+    /// What the connections of this reactor hold; one cell per listener, each consistent in itself.
+    pub(crate) fn memory(&self) -> u64 {
+        let cells = self.cells.iter().skip(MEMORY.0).step_by(PER_LISTENER);
+        cells.map(|cell| cell.load(Ordering::Relaxed)).fold(0, u64::wrapping_add)
+    }
+
     pub(crate) fn inline_stalled(&self) {
         self.inline_stalls.fetch_add(1, Ordering::Relaxed);
     }

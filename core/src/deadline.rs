@@ -105,7 +105,16 @@ impl Deadlines {
         self.swept.set(instant);
         self.swept_at.set(now);
         self.shared.store(now, Ordering::Relaxed);
-        for entry in self.entries.borrow().iter().filter(|entry| entry.due <= now) {
+        self.wake(now);
+    }
+
+    /// Wakes everyone, whenever their deadline is.
+    pub(crate) fn wake_all(&self) {
+        self.wake(NEVER);
+    }
+
+    fn wake(&self, until: Moment) {
+        for entry in self.entries.borrow().iter().filter(|entry| entry.due <= until) {
             if let Some(waker) = &entry.waker {
                 waker.wake_by_ref();
             }
@@ -193,6 +202,11 @@ impl PhaseClock {
 
     pub(crate) fn is_running(&self) -> bool {
         self.running.is_some()
+    }
+
+    /// When octets moved last, or the wait for them began; `None` while the clock stands.
+    pub(crate) fn progressed(&self) -> Option<Moment> {
+        self.running.map(|_| self.progressed)
     }
 
     /// `octets` moved.

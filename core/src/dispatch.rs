@@ -111,18 +111,17 @@ impl Turn {
 }
 
 impl Reactor {
-    /// Hands a request to the program; `false` when there is no room for one more.
-    pub(crate) fn dispatch(&self, exchange: &Arc<Exchange>, now: Moment) -> bool {
+    /// Hands a request to the program, or says why there is no room for one more.
+    pub(crate) fn dispatch(&self, exchange: &Arc<Exchange>, now: Moment) -> Result<(), Reason> {
         let load = &self.shared.load;
         let link = &exchange.link;
         let slot = match &self.shared.dispatch {
-            Dispatcher::Inline(_) => load.run(link),
-            _ => load.queue(link),
+            Dispatcher::Inline(_) => load.run(link)?,
+            _ => load.queue(link)?,
         };
-        let Some(slot) = slot else { return false };
         if link.running.load(Ordering::Relaxed) > exchange.connection.settings.max_handlers_per_connection {
             load.leave(slot, link);
-            return false;
+            return Err(Reason::HandlerCapacity);
         }
         let request = Request::new(exchange.clone(), slot);
         match &self.shared.dispatch {
@@ -141,7 +140,7 @@ impl Reactor {
                 self.turn.push(&self.shared, queue, Event::Request(request));
             }
         }
-        true
+        Ok(())
     }
 
     /// Tells the program that armed readiness has come.

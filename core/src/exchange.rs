@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::chunks::Chunks;
-use crate::connection::ConnectionInfo;
+use crate::connection::{ConnectionInfo, EXCHANGE_OCTETS};
 use crate::deadline::{Moment, PhaseClock, PhaseLimits};
 use crate::http::fields::FieldLines;
 use crate::http::head::Head;
@@ -55,6 +55,8 @@ pub struct Exchange {
     pub(crate) queue: AtomicU32,
     delivered: AtomicBool,
     cancelled: AtomicU32,
+    /// Octets that count as kept by the program (`max_total_memory_bytes`).
+    retained: AtomicU64,
     tag: AtomicU64,
     token: AtomicU64,
     state: Mutex<State>,
@@ -232,6 +234,7 @@ impl Exchange {
             queue: AtomicU32::new(NOWHERE),
             delivered: AtomicBool::new(false),
             cancelled: AtomicU32::new(0),
+            retained: AtomicU64::new(0),
             tag: AtomicU64::new(0),
             token: AtomicU64::new(0),
             state: Mutex::new(State {
@@ -259,6 +262,13 @@ impl Exchange {
     /// The limits of this request now: worked out when somebody waits, which most exchanges never do.
     pub(crate) fn limits(&self, state: &State) -> Limits {
         Limits::of(state.overridden.as_deref().unwrap_or(&self.connection.settings))
+    }
+
+    /// Octets of memory that the request holds: what the peer sent. The answer is the program's.
+    pub(crate) fn held(&self, state: &State) -> usize {
+        // Content that came with the request stays for views, whether or not it was read.
+        let content = self.buffered.as_ref().map_or(state.content.waiting, Bytes::len);
+        EXCHANGE_OCTETS + self.head.heap_bytes() + content + state.content.trailers.block().len()
     }
 
     /// The request's head.
@@ -528,9 +538,14 @@ impl Spares {
         }
     }
 
-    /// Takes an exchange that is over, if the program has let go of it too.
+    /// Takes an exchange that is over, if the program has let go of it too; else it counts to the server's memory until then.
     pub(crate) fn keep(&self, mut exchange: Arc<Exchange>) {
-        let Some(place) = Arc::get_mut(&mut exchange) else { return };
+        let Some(place) = Arc::get_mut(&mut exchange) else {
+            let held = exchange.held(&exchange.lock()) as u64;
+            exchange.connection.load.retain(held);
+            exchange.retained.store(held, Ordering::Relaxed);
+            return;
+        };
         let state = place.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         // What the program gave away is its own again now, not when the memory is used next.
         let given = (state.on_ready.take(), state.on_cancel.take(), place.buffered.take());
@@ -538,6 +553,15 @@ impl Spares {
         let mut spares = self.0.borrow_mut();
         if spares.len() < Self::MAX {
             spares.push(exchange);
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let retained = *self.retained.get_mut();
+        if retained > 0 {
+            self.connection.load.forget(retained);
         }
     }
 }

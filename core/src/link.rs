@@ -97,9 +97,11 @@ impl Inbox {
 pub(crate) enum Order {
     /// Go on.
     Serve,
+    /// Close if nothing is under way: somebody else needs the room. Who has just begun something declines.
+    MakeRoom(Reason),
     /// Finish what is in flight, then close (`drain`).
     Drain,
-    /// Close now: the connection makes room, or the server stops.
+    /// Close now: the connection costs too much, or the server stops.
     Close(Reason),
 }
 
@@ -113,14 +115,20 @@ pub(crate) struct Link {
     order: AtomicU32,
     /// Since when the connection is idle, for eviction of the longest idle; 0 = it is not.
     pub(crate) idle_since: AtomicU64,
+    /// Since when the peer has moved nothing of what is under way, for eviction when memory is short; 0 = it is not waited for.
+    pub(crate) stalled_since: AtomicU64,
+    /// Octets of memory that the connection holds.
+    pub(crate) held: AtomicU64,
     /// Callbacks of this connection that run, also those whose stream is gone (`max_handlers_per_connection`).
     pub(crate) running: AtomicUsize,
     #[cfg(feature = "test-panic")]
     panics: AtomicBool,
 }
 
-const ORDER_DRAIN: u32 = 1;
-const ORDER_CLOSE: u32 = 2;
+/// Codes of orders, the stronger the higher; the id of a reason is added to the first and the last.
+const ORDER_MAKE_ROOM: u32 = 0;
+const ORDER_DRAIN: u32 = 1 << 16;
+const ORDER_CLOSE: u32 = 2 << 16;
 
 impl Link {
     pub(crate) fn new(inbox: Arc<Inbox>) -> Arc<Self> {
@@ -131,6 +139,8 @@ impl Link {
             task: Mutex::default(),
             order: AtomicU32::new(0),
             idle_since: AtomicU64::new(0),
+            stalled_since: AtomicU64::new(0),
+            held: AtomicU64::new(0),
             running: AtomicUsize::new(0),
             #[cfg(feature = "test-panic")]
             panics: AtomicBool::new(false),
@@ -154,23 +164,34 @@ impl Link {
     pub(crate) fn order(self: &Arc<Self>, order: Order) {
         let code = match order {
             Order::Serve => return,
+            Order::MakeRoom(reason) => ORDER_MAKE_ROOM + reason.id(),
             Order::Drain => ORDER_DRAIN,
             Order::Close(reason) => ORDER_CLOSE + reason.id(),
         };
         // The first Close keeps its reason: a connection closes for one.
-        let _ = self.order.fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| {
+        let given = self.order.fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| {
             (now < ORDER_CLOSE && now < code).then_some(code)
         });
-        self.call();
+        if given.is_ok() {
+            self.call();
+        }
     }
 
     /// The order in force.
     pub(crate) fn current_order(&self) -> Order {
         match self.order.load(Ordering::Acquire) {
-            0 => Order::Serve,
             ORDER_DRAIN => Order::Drain,
+            code if code < ORDER_DRAIN => {
+                Reason::from_id(code - ORDER_MAKE_ROOM).map_or(Order::Serve, Order::MakeRoom)
+            }
             code => Reason::from_id(code - ORDER_CLOSE).map_or(Order::Drain, Order::Close),
         }
+    }
+
+    /// By the connection: it was asked to make room, and has something to do. `false`: it was asked for more meanwhile.
+    pub(crate) fn decline(&self) -> bool {
+        let asked = |now| (now < ORDER_DRAIN).then_some(0);
+        self.order.fetch_update(Ordering::AcqRel, Ordering::Acquire, asked).is_ok()
     }
 
     /// Runs `job` on the connection's reactor; drops it if the reactor has ended.
@@ -251,7 +272,14 @@ mod tests {
     #[test]
     fn the_first_close_keeps_its_reason_and_beats_a_drain() {
         let link = Link::new(Inbox::new(Arc::default()));
+        assert_eq!(link.current_order(), Order::Serve);
+        link.order(Order::MakeRoom(Reason::AcceptLimit));
+        assert_eq!(link.current_order(), Order::MakeRoom(Reason::AcceptLimit));
+        assert!(link.decline());
+        assert_eq!(link.current_order(), Order::Serve);
+        link.order(Order::MakeRoom(Reason::AcceptLimit));
         link.order(Order::Drain);
+        assert!(!link.decline());
         assert_eq!(link.current_order(), Order::Drain);
         link.order(Order::Close(Reason::AcceptLimit));
         link.order(Order::Close(Reason::Drain));

@@ -137,13 +137,6 @@ fn inherit(socket: &Socket, settings: &Settings) {
     }
 }
 
-/// Descriptors in use and their limit.
-pub(crate) fn descriptors() -> (u64, u64) {
-    let open = std::fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count().saturating_sub(1));
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
-    (open as u64, limit)
-}
-
 /// Accepts on every listener until the server drains.
 pub(crate) fn accept(reactor: &Rc<Reactor>, sockets: Vec<Bound>) {
     let mut tasks = Vec::new();
@@ -159,7 +152,9 @@ pub(crate) fn accept(reactor: &Rc<Reactor>, sockets: Vec<Bound>) {
             )]
             let socket = AsyncFd::new(bound.socket);
             match socket {
-                Ok(socket) => Acceptor { reactor, listener, socket, pause: BACK_OFF.0 }.run().await,
+                Ok(socket) => {
+                    Acceptor { reactor, listener, socket, pause: BACK_OFF.0, told: None }.run().await
+                }
                 Err(error) => reactor.shared.log(LogLevel::Error, &format!("cannot accept: {error}")),
             }
         }));
@@ -188,6 +183,8 @@ struct Acceptor {
     listener: Arc<ListenerState>,
     socket: AsyncFd<OwnedFd>,
     pause: Duration,
+    /// When a pause was last logged: a flood must not be one of the log, too.
+    told: Option<Instant>,
 }
 
 impl Acceptor {
@@ -250,10 +247,11 @@ impl Acceptor {
         ) {
             return;
         }
-        shared.log(
-            LogLevel::Warn,
-            &format!("cannot accept, pausing for {} ms: {error}", self.pause.as_millis()),
-        );
+        if self.told.is_none_or(|told| told.elapsed() >= BACK_OFF.1) {
+            self.told = Some(Instant::now());
+            let pause = self.pause.as_millis();
+            shared.log(LogLevel::Warn, &format!("cannot accept, pausing for {pause} ms: {error}"));
+        }
         self.listener.accepting.failed(error);
         shared.registry.evict_longest_idle(Reason::AcceptDescriptors);
         tokio::time::sleep(self.pause).await;
@@ -285,7 +283,7 @@ fn arrive(
     listener: Arc<ListenerState>,
     socket: OwnedFd,
     peer: Option<SocketAddr>,
-    (id, link, slot): (u64, Arc<Link>, crate::admission::ConnectionSlot),
+    (id, link, slot): (u64, Arc<Link>, crate::registry::ConnectionSlot),
 ) {
     if reactor.shared.is_draining() {
         link.order(Order::Drain);

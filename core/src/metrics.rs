@@ -12,8 +12,9 @@ use crate::connection::Protocol;
 use crate::counters::{self, BUCKETS, CODES, Cell, Handshake, PROTOCOLS, PauseCause, Sum, protocol_index};
 use crate::http::h2::Glitch;
 use crate::phase::Phase;
+use crate::pressure::{descriptor_limit, open_descriptors};
 use crate::reason::Reason;
-use crate::server::{Shared, overload};
+use crate::server::Shared;
 
 use text::{Family, Text};
 
@@ -200,27 +201,20 @@ impl Page<'_> {
 
     fn process(&self, text: &mut Text) {
         let settings = &self.shared.settings;
-        let memory = self.sum.total(counters::MEMORY, 0);
-        let (open, limit) = crate::listener::descriptors();
+        let (open, limit) = (open_descriptors(), descriptor_limit());
         text.gauge("bartizan_memory_bytes", "Memory held for connections, as far as it is accounted.")
-            .sample(&[], memory);
+            .sample(&[], self.shared.memory());
         let most = settings.max_total_memory_bytes.map_or_else(|| "+Inf".to_owned(), |most| most.to_string());
         text.gauge("bartizan_memory_limit_bytes", "max_total_memory_bytes; +Inf is off.").sample(&[], most);
         text.gauge("bartizan_open_descriptors", "Descriptors in use by the process.").sample(&[], open);
         text.gauge("bartizan_max_descriptors", "Descriptors that the process may use.").sample(&[], limit);
-        let levels = [
-            overload(
-                self.shared.registry.len() as u64,
-                settings.max_connections.unwrap_or_else(|| usize::MAX) as u64,
-            ),
-            overload(memory, settings.max_total_memory_bytes.unwrap_or(u64::MAX)),
-            overload(open, limit),
-        ];
+        // Nobody else looks while there is no connection.
+        self.shared.look();
         text.gauge(
             "bartizan_overload_level",
             "0 below 80 % of the caps on connections, memory, descriptors; 2 from 90 %.",
         )
-        .sample(&[], levels.into_iter().max().unwrap_or(0));
+        .sample(&[], self.shared.pressure.level());
         text.gauge("bartizan_draining", "1 once the server was told to stop.")
             .sample(&[], u8::from(self.shared.is_draining()));
         let mut expiry =

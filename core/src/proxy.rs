@@ -11,7 +11,7 @@ use std::task::{Poll, ready};
 
 use tokio::io::{AsyncRead, ReadBuf};
 
-use crate::connection::{Connection, reason_of_io};
+use crate::connection::{Connection, Held, reason_of_io};
 use crate::deadline::micros;
 use crate::phase::Phase;
 use crate::reason::Reason;
@@ -49,6 +49,7 @@ pub(crate) async fn receive<T: Transport>(
         })
         .await?;
         octets.extend_from_slice(&chunk[..length]);
+        connection.holds(Held { charged: octets.capacity(), other: 0 });
         match parse(&octets, connection.settings.proxy_protocol) {
             Ok(Some((named, end))) => {
                 socket.unread(octets.split_off(end));

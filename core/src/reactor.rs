@@ -125,6 +125,7 @@ impl Reactor {
     pub(crate) async fn run(self: &Rc<Self>) {
         let inbox = tokio::task::spawn_local(read_inbox(self.clone()));
         let flusher = tokio::task::spawn_local(flush_turns(self.clone()));
+        let mut pressed = 0;
         loop {
             if self.deadlines.live() == 0 {
                 if self.shared.is_draining() {
@@ -139,6 +140,13 @@ impl Reactor {
             // Sockets that became ready while the reactor was held up are served before anybody's deadline is judged.
             tokio::task::yield_now().await;
             self.deadlines.sweep();
+            self.shared.look();
+            let level = self.shared.pressure.level();
+            if level > pressed {
+                // Whoever waits now works out anew until when.
+                self.deadlines.wake_all();
+            }
+            pressed = level;
         }
         inbox.abort();
         flusher.abort();

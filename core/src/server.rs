@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
-use crate::admission::{Load, Pending, Registry};
+use crate::admission::{Load, Pending};
 use crate::config::{Cidr, Config, Hooks, Role};
 use crate::counters::{self, Accepting, Snapshot, Sum, Tally};
 use crate::deadline::Deadlines;
@@ -21,8 +21,10 @@ use crate::http::head::{Head, HeadLimits};
 use crate::link::{Inbox, Order, lock};
 use crate::listener::{self, Bound};
 use crate::phase::Phase;
+use crate::pressure::{Pressure, descriptor_limit, open_descriptors};
 use crate::reactor::{Reactor, is_library_thread, mark_reactor_thread};
 use crate::reason::Reason;
+use crate::registry::Registry;
 use crate::request::RequestError;
 use crate::settings::Settings;
 use crate::tls::{NameMap, Tls, TlsConfig, normalize};
@@ -36,6 +38,7 @@ pub(crate) struct Shared {
     pub(crate) hooks: Hooks,
     pub(crate) load: Arc<Load>,
     pub(crate) registry: Arc<Registry>,
+    pub(crate) pressure: Pressure,
     pub(crate) tallies: Vec<Arc<Tally>>,
     pub(crate) inboxes: Vec<Arc<Inbox>>,
     /// Connections per reactor, for the choice of the least loaded.
@@ -341,6 +344,7 @@ impl Shared {
             hooks: config.hooks.clone(),
             load,
             registry: Registry::new(),
+            pressure: Pressure::default(),
             next_connection: AtomicU64::new(CONNECTION_ID_BASE),
             draining: AtomicBool::new(false),
             stop_accepting: Notify::new(),
@@ -364,7 +368,6 @@ impl Shared {
         let closed_by_reason = std::array::from_fn(|id| total(counters::CLOSED, id));
         let started = total(counters::STARTED, 0);
         let ended: u64 = (0..counters::PROTOCOLS * Reason::COUNT).map(|id| total(counters::ENDED, id)).sum();
-        let (descriptors_open, descriptors_limit) = crate::listener::descriptors();
         Snapshot {
             connections_accepted: total(counters::ACCEPTED, 0),
             connections_open: open_by_phase.iter().sum(),
@@ -386,9 +389,9 @@ impl Shared {
             requests_unanswered: total(counters::UNANSWERED, 0),
             bytes_received: total(counters::RECEIVED, 0),
             bytes_sent: total(counters::SENT, 0),
-            memory_bytes: total(counters::MEMORY, 0),
-            descriptors_open,
-            descriptors_limit,
+            memory_bytes: self.memory(),
+            descriptors_open: open_descriptors(),
+            descriptors_limit: descriptor_limit(),
             open_by_phase,
             closed_by_reason,
         }
@@ -443,17 +446,6 @@ impl Shared {
         // Every reactor looks whether it is done.
         for inbox in &self.inboxes {
             inbox.run(Box::new(|reactor| reactor.changed()));
-        }
-    }
-
-    /// `timeout` as it acts now: past 80 % of `max_connections` a half, past 90 % a quarter, so that connections which do
-    /// nothing make room before anybody must be turned away.
-    pub(crate) fn under_load(&self, timeout: Duration) -> Duration {
-        let most = self.settings.max_connections.unwrap_or_else(|| usize::MAX);
-        match overload(self.registry.len() as u64, most as u64) {
-            0 => timeout,
-            1 => timeout / 2,
-            _ => timeout / 4,
         }
     }
 
@@ -515,15 +507,6 @@ impl Shared {
         for queue in self.dispatch.queues() {
             queue.push(Event::Shutdown);
         }
-    }
-}
-
-/// How full a cap is: 0 below 80 %, 1 below 90 %, 2 from there.
-pub(crate) fn overload(used: u64, cap: u64) -> u64 {
-    match u128::from(used) * 10 / u128::from(cap.max(1)) {
-        0..8 => 0,
-        8 => 1,
-        _ => 2,
     }
 }
 
@@ -656,7 +639,7 @@ fn default_worker_threads() -> usize {
 
 /// The descriptor limit less a reserve of max(32, 2 %) for the program, at most 100,000.
 fn default_connections() -> usize {
-    let limit = crate::listener::descriptors().1;
+    let limit = descriptor_limit();
     let reserve = (limit / 50).max(32);
     usize::try_from(limit.saturating_sub(reserve).clamp(1, 100_000)).unwrap_or(100_000)
 }

@@ -251,12 +251,12 @@ settings! {
 
     /// Bounds the memory of one connection: our buffers, TLS and HTTP state.
     /// Stops one peer from holding much more than its share.
-    /// The peer is slowed down: windows shrink to fit. Closing what cannot be slowed down is not built yet.
+    /// The peer is slowed down: windows shrink to fit. What cannot be slowed down, such as heads, closes it.
     max_connection_memory_bytes: usize as Bytes = 4 * MIB, 64 * KIB..=GIB, [L];
 
     /// Bounds the memory of all connections and of the requests that the program keeps.
     /// Stops a crowd from exhausting the host; off by default, since only the program knows its share.
-    /// Nothing yet: the sum is reported in the metrics and not acted on.
+    /// The longest idle, then stalled connections are closed; with none left the answer is 503 with Retry-After.
     max_total_memory_bytes: Option<u64> as Bytes = OFF, MIB..=TIB, [];
 
     /// Bounds the time in which an unread request is still drained after an early answer.

@@ -21,6 +21,8 @@ mod hello;
 mod idle;
 mod limits;
 mod linger;
+mod memory;
+mod overload;
 mod peer;
 mod pipe;
 mod pipelining;

@@ -19,7 +19,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncWrite, ReadBuf};
 
 use crate::buffer::Input;
-use crate::connection::{Connection, End, Protocol, reason_of_io};
+use crate::connection::{Connection, EXCHANGE_OCTETS, End, Held, Protocol, reason_of_io};
 use crate::deadline::{Moment, PhaseClock, Strike, micros};
 use crate::exchange::Limits;
 use crate::http::fields::{FieldLines, Section};
@@ -115,6 +115,8 @@ struct Http1<'c, T: Transport> {
     /// The peer will send nothing more.
     eof: Option<Reason>,
     draining: bool,
+    /// Room is wanted: the connection goes if it is idle.
+    unwanted: Option<Reason>,
     burst: u32,
 }
 
@@ -136,6 +138,7 @@ impl<'c, T: Transport> Http1<'c, T> {
             blocked: false,
             eof: None,
             draining: false,
+            unwanted: None,
             burst: 0,
         }
     }
@@ -146,6 +149,7 @@ impl<'c, T: Transport> Http1<'c, T> {
         self.burst = 0;
         match self.connection.link.current_order() {
             Order::Serve => {}
+            Order::MakeRoom(reason) => self.unwanted = Some(reason),
             Order::Drain => self.draining = true,
             Order::Close(reason) => {
                 self.connection.count_order(reason);
@@ -167,7 +171,12 @@ impl<'c, T: Transport> Http1<'c, T> {
             };
             match step {
                 Step::Again => {}
-                Step::Wait => return Poll::Pending,
+                Step::Wait => {
+                    if self.unwanted.take().is_some() {
+                        self.connection.decline();
+                    }
+                    return Poll::Pending;
+                }
                 Step::Over(verdict) => {
                     if let Verdict::Close(_, reason) = verdict {
                         self.end_all(reason);
@@ -187,7 +196,7 @@ impl<'c, T: Transport> Http1<'c, T> {
             _ => false,
         };
         self.end_all(reason);
-        let reset = !done && matches!(reason, Reason::Drain | Reason::ProgramStop);
+        let reset = !done && matches!(reason, Reason::Drain | Reason::ProgramStop | Reason::Memory);
         Verdict::Close(if reset { End::Reset } else { End::Close }, reason)
     }
 
@@ -283,8 +292,16 @@ impl<'c, T: Transport> Http1<'c, T> {
             (Phase::Idle, settings.idle_timeout, Reason::IdleTimeout)
         };
         let due = self.since + micros(self.connection.reactor.shared.under_load(timeout));
+        // Asked where it is seen that nothing has come meanwhile: a request that is here must not be cut.
+        if let Some(reason) = self.unwanted
+            && phase == Phase::Idle
+            && self.connection.phase() == Phase::Idle
+        {
+            self.connection.count_order(reason);
+            return over(End::Close, reason);
+        }
         self.connection.enter(phase, now);
-        self.connection.holds(self.input.capacity() + self.output.capacity());
+        self.hold(Held::default());
         if phase == Phase::Idle && now >= self.connection.retires_at() {
             self.connection.limit(Reason::Age);
             return over(End::Close, Reason::Age);
@@ -308,12 +325,24 @@ impl<'c, T: Transport> Http1<'c, T> {
             serving.flushing(now);
         }
         let due = self.queued_at + micros(self.connection.settings.flush_timeout);
+        self.hold(Held::default());
+        self.connection.stalls(Some(self.queued_at));
         if now < due {
             self.connection.wake_at(due, cx);
             return Step::Wait;
         }
         self.connection.limit(Reason::FlushTimeout);
         over(End::Reset, Reason::FlushTimeout)
+    }
+
+    /// What the connection holds besides its exchange.
+    fn hold(&mut self, held: Held) {
+        let (input, output) = (self.input.len(), self.output.capacity());
+        let backlog = self.connection.backlog(self.blocked);
+        self.connection.holds(Held {
+            charged: held.charged + input,
+            other: held.other + self.input.capacity() - input + output + backlog,
+        });
     }
 
     /// Whether the socket has taken everything.
@@ -392,9 +421,7 @@ impl<'c, T: Transport> Http1<'c, T> {
             return self.redirect(&head, books, now);
         }
         match head.framing() {
-            Framing::Length(length)
-                if length > 0 && length <= settings.buffer_body_bytes as u64 && !head.expects_continue() =>
-            {
+            Framing::Length(length) if length > 0 && length <= self.gathers() && !head.expects_continue() => {
                 if settings.max_body_bytes.is_some_and(|cap| length > cap) {
                     return self.refuse_begun(&head, books, 413, Reason::BodySize, now);
                 }
@@ -407,6 +434,12 @@ impl<'c, T: Transport> Http1<'c, T> {
             Framing::None | Framing::Length(0) => self.dispatch(head, books, Some(Bytes::new()), now),
             _ => self.dispatch(head, books, None, now),
         }
+    }
+
+    /// Most octets of content that are read ahead: it is held twice for a moment, as it is handed over.
+    fn gathers(&self) -> u64 {
+        let settings = &self.connection.settings;
+        settings.buffer_body_bytes.min(settings.max_connection_memory_bytes / 2) as u64
     }
 
     fn step_gather(&mut self, cx: &mut Context<'_>, now: Moment) -> Step {
@@ -431,6 +464,7 @@ impl<'c, T: Transport> Http1<'c, T> {
             Poll::Pending => {
                 gather.books.enter(Phase::Body, now);
                 let due = gather.clock.due(&limits);
+                let (held, stalled) = (EXCHANGE_OCTETS + gather.head.heap_bytes(), gather.clock.progressed());
                 match due {
                     Some((due, strike)) if now >= due => {
                         let State::Gather(gather) = std::mem::replace(&mut self.state, State::Await) else {
@@ -445,7 +479,10 @@ impl<'c, T: Transport> Http1<'c, T> {
                 if let Err(reason) = self.send(cx) {
                     return over(End::Reset, reason);
                 }
+                let held = Held { charged: held, other: 0 };
+                self.hold(held);
                 self.connection.enter(Phase::Body, now);
+                self.connection.stalls(stalled);
                 Step::Wait
             }
         }
@@ -464,9 +501,9 @@ impl<'c, T: Transport> Http1<'c, T> {
         self.connection.enter(Phase::Handler, now);
         let serving = match Live::dispatch(self.connection, books, head, (0, 0), buffered) {
             Ok(live) => Serving::new(live, &self.limits),
-            Err(live) => {
-                self.connection.limit(Reason::HandlerCapacity);
-                Serving::new(live, &self.limits).refused(503, Reason::HandlerCapacity)
+            Err((live, reason)) => {
+                self.connection.limit(reason);
+                Serving::new(live, &self.limits).refused(503, reason)
             }
         };
         self.connection.now();
@@ -586,6 +623,9 @@ impl<'c, T: Transport> Http1<'c, T> {
         // side is told first, so that a peer that waits for it need not wait out the clock.
         let _ = Pin::new(&mut self.wire).poll_shutdown(cx);
         let due = now + micros(self.connection.settings.linger_timeout);
+        self.input.consume(self.input.len());
+        self.input.rest(&self.connection.reactor.buffers);
+        self.hold(Held::default());
         self.connection.enter(Phase::Linger, now);
         self.state = State::Linger { reason, due, left: self.connection.settings.max_linger_bytes };
         Step::Again

@@ -27,7 +27,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
-use crate::connection::{Connection, End, end, reason_of_io};
+use crate::connection::{Connection, End, Held, end, reason_of_io};
 use crate::deadline::{Moment, NEVER, PhaseLimits, micros};
 use crate::exchange::Limits;
 use crate::http::live::Books;
@@ -114,8 +114,10 @@ struct Driver<'h, T: Transport> {
     undigested: Vec<u32>,
     /// Octets that the socket had taken at the last look.
     carried: u64,
-    /// Octets of memory that the streams hold.
-    held: usize,
+    /// Memory that the streams hold.
+    held: Held,
+    /// When an octet moved last, in either direction.
+    progressed: Moment,
     fresh: Vec<Fresh>,
     events: Vec<Event>,
     touched: Vec<u32>,
@@ -141,7 +143,8 @@ impl<'h, T: Transport> Driver<'h, T> {
             unfinished: Vec::new(),
             undigested: Vec::new(),
             carried: connection.meter.sent.get(),
-            held: 0,
+            held: Held::default(),
+            progressed: since,
             fresh: Vec::new(),
             events: Vec::new(),
             touched: Vec::new(),
@@ -175,7 +178,7 @@ impl<'h, T: Transport> Driver<'h, T> {
             cx.waker().wake_by_ref();
         }
         self.count_glitches(connection);
-        connection.holds(self.held);
+        self.hold(connection);
         connection.wake_at(self.due(connection), cx);
         Poll::Pending
     }
@@ -210,6 +213,9 @@ impl<'h, T: Transport> Driver<'h, T> {
                 let limits: PhaseLimits = Limits::of(&connection.settings).answer;
                 side.clock.progress(side.now, carried - self.carried, &limits);
             }
+        }
+        if carried > self.carried {
+            self.progressed = side.now;
         }
         if carried > self.carried || !side.blocked {
             self.phases.socket_moved(side.now);
@@ -252,7 +258,10 @@ impl<'h, T: Transport> Driver<'h, T> {
                         self.refused_by_h2(stream, 0, Reason::HeaderSyntax, connection);
                     }
                 }
-                Event::ContentArrived { stream } => busy |= self.content_arrived(stream, connection),
+                Event::ContentArrived { stream } => {
+                    self.progressed = self.side.now;
+                    busy |= self.content_arrived(stream, connection);
+                }
                 Event::WindowGranted { stream, octets } => {
                     busy |= self.lingering.window_granted(stream, octets)
                 }
@@ -295,6 +304,7 @@ impl<'h, T: Transport> Driver<'h, T> {
         if self.fresh.is_empty() {
             return false;
         }
+        self.progressed = self.side.now;
         // Before the program sees the first of them: what it may ask about is true then.
         self.streams_open(connection);
         let mut list = mem::take(&mut self.fresh);
@@ -352,18 +362,30 @@ impl<'h, T: Transport> Driver<'h, T> {
         }
         let Some(stream) = self.streams.get(id) else { return };
         let held = stream.held();
-        self.held = self.held + held - mem::replace(&mut stream.counted, held);
+        let counted = mem::replace(&mut stream.counted, held);
+        self.held.charged = self.held.charged + held.charged - counted.charged;
+        self.held.other = self.held.other + held.other - counted.other;
         self.streams_due = self.streams_due.min(stream.due());
         if stream.is_unfinished() && !mem::replace(&mut stream.listed, true) {
             self.unfinished.push(id);
         }
     }
 
+    /// Says what the connection holds, and whether its peer lets it wait.
+    fn hold(&self, connection: &mut Connection) {
+        let block = self.side.watch.header_block().map_or(0, |block| block.octets);
+        let backlog = connection.backlog(self.side.blocked);
+        connection.holds(Held { charged: self.held.charged + block, other: self.held.other + backlog });
+        let waits = !self.unfinished.is_empty() || self.side.awaiting > 0;
+        connection.stalls(waits.then_some(self.progressed));
+    }
+
     /// Ends a stream; `false` if there is none.
     fn finish(&mut self, id: u32, fate: Fate, connection: &mut Connection) -> bool {
         let Some(stream) = self.streams.get(id) else { return false };
         stream.end(fate, connection, &mut self.side);
-        self.held -= stream.counted;
+        self.held.charged -= stream.counted.charged;
+        self.held.other -= stream.counted.other;
         if fate == Fate::Gone(Reason::Complete) && stream.leaves_content() {
             let handles = self.streams.take(id).map(Stream::into_handles);
             if let Some((respond, content)) = handles {

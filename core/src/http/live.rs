@@ -140,7 +140,7 @@ struct Facts<'a> {
 }
 
 impl Live {
-    /// Makes the exchange and hands it to the program. `Err`: there is no room for one more handler.
+    /// Makes the exchange and hands it to the program. `Err`: there is no room for one more handler, and why.
     #[expect(clippy::result_large_err, reason = "both outcomes carry the same value on")]
     pub(crate) fn dispatch(
         connection: &mut Connection,
@@ -148,12 +148,15 @@ impl Live {
         head: Head,
         (key, stream): (u32, u32),
         buffered: Option<Bytes>,
-    ) -> Result<Self, Self> {
+    ) -> Result<Self, (Self, Reason)> {
         let exchange =
             Exchange::new(head, connection.info.clone(), connection.link.clone(), (key, stream), buffered);
         let exchange = connection.reactor.exchanges.make(exchange);
         let live = Self { dispatched: connection.latest(), exchange, books };
-        if connection.reactor.dispatch(&live.exchange, live.dispatched) { Ok(live) } else { Err(live) }
+        match connection.reactor.dispatch(&live.exchange, live.dispatched) {
+            Ok(()) => Ok(live),
+            Err(reason) => Err((live, reason)),
+        }
     }
 
     pub(crate) fn books(&mut self) -> &mut Books {

@@ -156,7 +156,7 @@ fn within_a_scrape_accepted_is_open_plus_closed_and_live_is_started_less_ended()
 
 #[test]
 fn the_overload_level_follows_the_fullest_cap() {
-    assert_eq!([0, 79, 80, 89, 90, 200].map(|used| crate::server::overload(used, 100)), [0, 0, 1, 1, 2, 2]);
-    assert_eq!(crate::server::overload(u64::MAX, u64::MAX), 2);
-    assert_eq!(crate::server::overload(1, 0), 2);
+    assert_eq!([0, 79, 80, 89, 90, 200].map(|used| crate::pressure::level_of(used, 100)), [0, 0, 1, 1, 2, 2]);
+    assert_eq!(crate::pressure::level_of(u64::MAX, u64::MAX), 2);
+    assert_eq!(crate::pressure::level_of(1, 0), 2);
 }

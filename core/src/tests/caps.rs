@@ -175,6 +175,33 @@ fn the_longest_idle_connection_makes_room_for_a_newcomer() {
 }
 
 #[test]
+fn a_request_that_has_just_come_is_not_cut_for_a_newcomer() {
+    for setup in [Setup::hello(), Setup::hello().tls()] {
+        setup.run(async |host| {
+            let mut peers: Vec<Peer> = Vec::new();
+            for _ in 0..2 {
+                let mut peer = host.connect().await;
+                peer.get("/").await;
+                peer.answer().await;
+                peers.push(peer);
+                tokio::time::sleep(secs(1)).await;
+            }
+            // On its way when the choice falls on its connection.
+            peers[0].get("/").await;
+            assert!(host.shared.registry.evict_longest_idle(Reason::AcceptLimit));
+            assert_eq!(peers[0].answer().await.text(), "hello");
+            host.turn().await;
+            assert_eq!((host.phase(&peers[0]), host.limits(Reason::AcceptLimit)), (Phase::Idle, 0));
+            // The next choice is another's.
+            assert!(host.shared.registry.evict_longest_idle(Reason::AcceptLimit));
+            assert_eq!(peers[1].ending().await, Ending::Closed);
+            peers[0].get("/").await;
+            assert_eq!(peers[0].answer().await.text(), "hello");
+        });
+    }
+}
+
+#[test]
 fn connections_of_one_address_have_a_cap() {
     Setup::hello().from("[2001:db8::7]:4711").set("max_connections_per_ip", "2").run(async |host| {
         let first = host.connect().await;

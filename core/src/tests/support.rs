@@ -21,7 +21,7 @@ use crate::config::{Config, Dispatch, Hooks, Listener};
 use crate::connection::{Arrival, Connection, Endpoint, serve};
 use crate::counters::{self, PROTOCOLS};
 use crate::deadline::Deadlines;
-use crate::event::{ConnectionRecord, RequestRecord};
+use crate::event::{ConnectionRecord, LogLevel, RequestRecord};
 use crate::link::{Link, Order, lock};
 use crate::phase::Phase;
 use crate::reactor::Reactor;
@@ -143,6 +143,7 @@ fn connector(alpn: &str) -> TlsConnector {
 struct Records {
     connections: Mutex<Vec<ConnectionRecord>>,
     requests: Mutex<Vec<RequestRecord>>,
+    log: Mutex<Vec<String>>,
 }
 
 /// A running server without sockets.
@@ -162,10 +163,11 @@ impl Host {
     fn start(setup: Setup) -> (Self, JoinHandle<()>) {
         let Setup { mut config, capacity, alpn, source, kept } = setup;
         let records = Arc::new(Records::default());
-        let (connections, requests) = (records.clone(), records.clone());
+        let (connections, requests, log) = (records.clone(), records.clone(), records.clone());
         config.hooks = Hooks {
             connection: Some(Arc::new(move |record| lock(&connections.connections).push(record.clone()))),
             request_end: Some(Arc::new(move |record| lock(&requests.requests).push(record.clone()))),
+            log: Some((LogLevel::Debug, Arc::new(move |record| lock(&log.log).push(record.text.clone())))),
             ..Hooks::default()
         };
         let (server, shared) = Server::in_memory(&config).unwrap();
@@ -293,6 +295,11 @@ impl Host {
         self.ended().iter().map(|record| (record.status, record.reason)).collect()
     }
 
+    /// What was logged.
+    pub(super) fn log(&self) -> Vec<String> {
+        lock(&self.records.log).clone()
+    }
+
     /// Lets everybody act who can, without the clock going on to a limit.
     pub(super) async fn turn(&self) {
         tokio::time::sleep(millis(1)).await;
@@ -319,6 +326,11 @@ impl Host {
         assert_eq!((snapshot.connections_open, snapshot.requests_live), (0, 0));
         assert_eq!((snapshot.handlers_running, snapshot.requests_queued), (0, 0));
         assert_eq!(self.shared.sum().total(counters::ANSWERED, 0), 0);
+        assert_eq!(
+            snapshot.memory_bytes,
+            self.shared.load.retained(),
+            "connections have given all of it back"
+        );
         self.check_records(snapshot.connections_accepted, snapshot.requests_started);
     }
 

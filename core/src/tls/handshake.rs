@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsAcceptor;
 
 use super::{Choice, HelloProgress, HelloReader, TlsConfig, TlsInfo};
-use crate::connection::{Connection, reason_of_io};
+use crate::connection::{Connection, Held, reason_of_io};
 use crate::counters::{HANDSHAKES_FAILED, Handshake};
 use crate::deadline::{Moment, micros};
 use crate::phase::Phase;
@@ -104,7 +104,9 @@ async fn read_hello<T: Transport>(
         })
         .await?;
         match progress {
-            HelloProgress::NeedMore => {}
+            HelloProgress::NeedMore => {
+                connection.holds(Held { charged: reader.heap_bytes(), other: 0 });
+            }
             HelloProgress::Plaintext => return Err(None),
             HelloProgress::Refused(refusal) => return Err(Some(refuse(connection, socket, refusal).await)),
             HelloProgress::Complete(facts) => {
@@ -145,6 +147,7 @@ async fn finish<T: Transport>(
     since: Moment,
 ) -> Result<Wire<T>, Failed<T>> {
     connection.enter(Phase::Handshake, connection.now());
+    connection.holds(Held::default());
     let due = since + micros(connection.settings.handshake_timeout);
     let mut accept = TlsAcceptor::from(choice.config).accept(socket);
     let accepted = poll_fn(|cx: &mut Context<'_>| {
@@ -155,7 +158,10 @@ async fn finish<T: Transport>(
     })
     .await;
     match accepted {
-        Ok(Ok(stream)) => Ok(Wire::Tls(Box::new(stream))),
+        Ok(Ok(mut stream)) => {
+            stream.get_mut().1.set_buffer_limit(Some(connection.tls_backlog()));
+            Ok(Wire::Tls(Box::new(stream)))
+        }
         Ok(Err(error)) => {
             // There is no message yet that an end could cut.
             let reason = match reason_of_io(&error) {

@@ -104,6 +104,11 @@ impl HelloReader {
         HelloProgress::NeedMore
     }
 
+    /// Octets on the heap, for the memory budget.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.message.capacity() + self.tail.capacity()
+    }
+
     /// What a TLS connection must read before it reads the socket; after [`HelloProgress::Plaintext`], what the peer sent.
     pub(crate) fn into_replay(self) -> Vec<u8> {
         let mut replay = self.records();

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::StatusCode;
 
-use crate::connection::{Connection, End, reason_of_io};
+use crate::connection::{Connection, End, Held, reason_of_io};
 use crate::deadline::Moment;
 use crate::exchange::{ContentEnd, Failure, Stage, State};
 use crate::http::head::{Framing, HeadLimits, Version};
@@ -504,11 +504,17 @@ impl Serving {
             state.handler_clock.due(&limits.handler).map(|(due, _)| (due, 504, Reason::HandlerTimeout)),
         ];
         let due = dues.into_iter().flatten().min_by_key(|(due, ..)| *due);
-        let held = exchange.head.heap_bytes() + state.content.waiting + state.answer.queued;
-        drop(guard);
         let decoder = if let Owed::Chunks(decoder) = &self.owed { decoder.heap_bytes() } else { 0 };
-        http1.connection.holds(held + decoder + http1.input.capacity() + http1.output.capacity());
+        let held = Held { charged: exchange.held(state) + decoder, other: state.answer.queued };
+        let stalled = match (sending, receiving) {
+            (true, _) => state.answer_clock.progressed(),
+            (_, true) => state.content_clock.progressed(),
+            _ => None,
+        };
+        drop(guard);
+        http1.hold(held);
         http1.connection.enter(phase, now);
+        http1.connection.stalls(stalled);
         self.live.books().enter(phase, now);
         match due {
             Some((due, status, reason)) if now >= due => return self.expired(http1, status, reason, now),

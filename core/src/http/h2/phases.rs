@@ -156,6 +156,15 @@ impl<T: Transport> Driver<'_, T> {
     fn obey(&mut self, connection: &mut Connection) -> Option<(End, Reason)> {
         match connection.link.current_order() {
             Order::Serve => None,
+            Order::MakeRoom(reason) if connection.phase() == Phase::Idle => {
+                connection.count_order(reason);
+                self.close(h2::Reason::NO_ERROR, reason, connection);
+                None
+            }
+            Order::MakeRoom(_) => {
+                connection.decline();
+                None
+            }
             Order::Drain if self.phases.opened.is_none() => Some((End::Close, Reason::Drain)),
             Order::Drain if self.streams.is_empty() && self.phases.retiring.is_none() => {
                 self.close(h2::Reason::NO_ERROR, Reason::Drain, connection);
@@ -168,9 +177,19 @@ impl<T: Transport> Driver<'_, T> {
             Order::Close(reason @ (Reason::Drain | Reason::ProgramStop)) if !self.streams.is_empty() => {
                 Some((End::Reset, reason))
             }
+            // What is to be freed must not wait for a socket that takes nothing.
+            Order::Close(Reason::Memory) if self.side.blocked => {
+                connection.count_order(Reason::Memory);
+                Some((End::Reset, Reason::Memory))
+            }
             Order::Close(reason) => {
                 connection.count_order(reason);
-                self.close(h2::Reason::NO_ERROR, reason, connection);
+                let code = if reason == Reason::Memory {
+                    h2::Reason::ENHANCE_YOUR_CALM
+                } else {
+                    h2::Reason::NO_ERROR
+                };
+                self.close(code, reason, connection);
                 None
             }
         }

@@ -77,6 +77,12 @@ impl Receiving {
         }
     }
 
+    /// Octets that h2 holds, besides the `waiting` ones that it has handed out and of which the peer does not know.
+    pub(super) fn unread(&mut self, waiting: usize) -> usize {
+        let used = self.stream.as_mut().map_or(0, |stream| stream.flow_control().used_capacity());
+        used.saturating_sub(waiting)
+    }
+
     /// Gives the peer window for all but `unread` of the `received` octets.
     pub(super) fn release(&mut self, received: u64, unread: usize) {
         let consumed = received - unread as u64;

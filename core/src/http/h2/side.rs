@@ -22,6 +22,10 @@ pub(super) struct Side {
     pub(super) congested: bool,
     /// The response clock while the connection is congested.
     pub(super) clock: PhaseClock,
+    /// Streams that wait for content of the peer's.
+    pub(super) awaiting: usize,
+    /// Octets of content that all streams together buffer, now or soon.
+    pub(super) promised: usize,
 }
 
 impl Side {
@@ -35,7 +39,22 @@ impl Side {
             blocked: false,
             congested: false,
             clock: PhaseClock::default(),
+            awaiting: 0,
+            promised: 0,
         }
+    }
+
+    /// Whether content of this length is to be buffered ahead. Streams share a quarter of what the connection may hold: buffering
+    /// gives window back before anybody has read, so nothing else would hold a hundred uploads to it. The others are streamed.
+    pub(super) fn promise(&mut self, length: u64, connection: &Connection) -> bool {
+        let settings = &connection.settings;
+        let most = settings.max_connection_memory_bytes as u64;
+        let share = if self.promised == 0 { most / 2 } else { most / 4 };
+        let fits = length <= settings.buffer_body_bytes as u64 && self.promised as u64 + length <= share;
+        if fits {
+            self.promised += length as usize;
+        }
+        fits
     }
 }
 

@@ -9,7 +9,7 @@ use super::Side;
 use super::gather::{Gather, Gathered};
 use super::receive::Receiving;
 use super::send::Sending;
-use crate::connection::Connection;
+use crate::connection::{Connection, EXCHANGE_OCTETS, Held};
 use crate::counters::STREAMS;
 use crate::deadline::{Moment, NEVER, PhaseClock, Strike, micros};
 use crate::exchange::{ContentEnd, Exchange, State};
@@ -28,10 +28,12 @@ pub(super) struct Stream {
     /// When which limit strikes.
     due: Moment,
     expiry: Reason,
-    /// Octets of memory that the stream holds.
-    held: usize,
-    /// Of these, what the driver has counted.
-    pub(super) counted: usize,
+    /// Memory that the stream holds.
+    held: Held,
+    /// Of this, what the driver has counted.
+    pub(super) counted: Held,
+    /// Octets of content that are, or will be, buffered for as long as the stream lives.
+    promised: usize,
     /// In the driver's list of streams that wait for a window or the socket.
     pub(super) listed: bool,
 }
@@ -74,8 +76,9 @@ impl Stream {
             stage: Stage::Between,
             due: NEVER,
             expiry: Reason::Internal,
-            held: 0,
-            counted: 0,
+            held: Held::default(),
+            counted: Held::default(),
+            promised: 0,
             listed: false,
         }
     }
@@ -94,9 +97,9 @@ impl Stream {
             .write(connection.listener.index, |cells| cells.inc(STREAMS, books.phase().id()));
         match head.framing() {
             Framing::None => self.dispatch(head, books, Some(Bytes::new()), connection, side),
-            Framing::Length(length)
-                if length <= connection.settings.buffer_body_bytes as u64 && !head.expects_continue() =>
-            {
+            Framing::Length(length) if !head.expects_continue() && side.promise(length, connection) => {
+                // Within `buffer_body_bytes`, so it fits.
+                self.promised = length as usize;
                 let over = connection.settings.max_body_bytes.is_some_and(|cap| length > cap);
                 self.stage = Stage::Gather(Box::new(Gather::new(head, books)));
                 if over {
@@ -122,10 +125,10 @@ impl Stream {
                 self.stage = Stage::Serve(live);
                 self.step(connection, side)
             }
-            Err(live) => {
+            Err((live, reason)) => {
                 self.stage = Stage::Serve(live);
-                connection.limit(Reason::HandlerCapacity);
-                Some(Fate::Answer(503, Reason::HandlerCapacity))
+                connection.limit(reason);
+                Some(Fate::Answer(503, reason))
             }
         }
     }
@@ -143,8 +146,8 @@ impl Stream {
         let Stage::Gather(gather) = &mut self.stage else { return None };
         match gather.step(self.id, &mut self.receiving, connection, side) {
             Gathered::More(due) => {
-                move_to(gather.books(), Phase::Body, connection, side.now);
-                self.held = gather.held();
+                move_to(gather.books(), Phase::Body, connection, side);
+                self.held = Held { charged: EXCHANGE_OCTETS + gather.held(), other: 0 };
                 (self.due, self.expiry) = due.unwrap_or((NEVER, Reason::Internal));
                 None
             }
@@ -154,7 +157,7 @@ impl Stream {
                     return None;
                 };
                 let (head, mut books, body) = gather.into_parts();
-                move_to(&mut books, Phase::Handler, connection, side.now);
+                move_to(&mut books, Phase::Handler, connection, side);
                 let Some(trailers) = trailers else {
                     return self.dispatch(head, books, Some(body), connection, side);
                 };
@@ -191,7 +194,10 @@ impl Stream {
             Err(fate) => return Some(fate),
         };
         let (phase, due, expiry) = self.settle(&exchange, &mut state, connection, side);
-        self.held = exchange.head.heap_bytes() + state.content.waiting + state.answer.queued;
+        self.held = Held {
+            charged: exchange.held(&state) + self.receiving.unread(state.content.waiting),
+            other: state.answer.queued,
+        };
         let ready = exchange.take_ready(&mut state, connection.info.answer_window);
         drop(state);
         (self.due, self.expiry) = (due, expiry);
@@ -200,7 +206,7 @@ impl Stream {
             live.answered(connection, status, side.now);
         }
         live.books().sent = self.sending.sent();
-        move_to(live.books(), phase, connection, side.now);
+        move_to(live.books(), phase, connection, side);
         for ready in ready.into_iter().flatten() {
             connection.reactor.tell_ready(&exchange, ready);
         }
@@ -269,8 +275,8 @@ impl Stream {
         self.due
     }
 
-    /// Octets of memory that the stream holds.
-    pub(super) fn held(&self) -> usize {
+    /// Memory that the stream holds.
+    pub(super) fn held(&self) -> Held {
         self.held
     }
 
@@ -349,6 +355,7 @@ impl Stream {
             Fate::Reset(code, _) => self.respond.send_reset(code),
             Fate::Gone(_) => {}
         }
+        side.promised -= std::mem::take(&mut self.promised);
         let under_way = match fate {
             Fate::Gone(Reason::Complete) => false,
             Fate::Gone(_) => self.sending.head_is_out(),
@@ -362,12 +369,12 @@ impl Stream {
             Stage::Gather(gather) => {
                 let received = gather.received();
                 let (head, mut books, _) = gather.into_parts();
-                leave(&books, connection);
+                leave(&books, connection, side);
                 books.status = answered.unwrap_or(0);
                 books.close(connection, Some(&head), received, reason);
             }
             Stage::Serve(mut live) => {
-                leave(live.books(), connection);
+                leave(live.books(), connection, side);
                 live.books().sent = self.sending.sent();
                 if let Some(status) = answered {
                     live.answered(connection, status, side.now);
@@ -390,19 +397,22 @@ fn turn(clock: &mut PhaseClock, on: bool, now: Moment) {
     }
 }
 
-/// Moves a request to a phase, in its books and in the gauge of streams.
-fn move_to(books: &mut Books, phase: Phase, connection: &Connection, now: Moment) {
+/// Moves a request to a phase, in its books, in the gauge of streams and among those that wait for the peer's content.
+fn move_to(books: &mut Books, phase: Phase, connection: &Connection, side: &mut Side) {
     let left = books.phase();
     if phase != left {
         connection.reactor.tally.write(connection.listener.index, |cells| {
             cells.dec(STREAMS, left.id());
             cells.inc(STREAMS, phase.id());
         });
-        books.enter(phase, now);
+        side.awaiting -= usize::from(left == Phase::Body);
+        side.awaiting += usize::from(phase == Phase::Body);
+        books.enter(phase, side.now);
     }
 }
 
-fn leave(books: &Books, connection: &Connection) {
+fn leave(books: &Books, connection: &Connection, side: &mut Side) {
+    side.awaiting -= usize::from(books.phase() == Phase::Body);
     connection.reactor.tally.write(connection.listener.index, |cells| cells.dec(STREAMS, books.phase().id()));
 }
 

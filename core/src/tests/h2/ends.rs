@@ -147,6 +147,23 @@ fn an_idle_connection_makes_room_for_a_newcomer() {
 }
 
 #[test]
+fn a_request_that_has_just_come_is_not_cut_for_a_newcomer() {
+    Setup::kept().run(async |host| {
+        let mut raw = Raw::open(host).await;
+        raw.get(1, "/").await;
+        hello(&host.request().await);
+        assert_eq!(raw.answer(1).await.0, 200);
+        host.turn().await;
+        raw.get(3, "/").await;
+        assert!(host.shared.registry.evict_longest_idle(Reason::AcceptLimit));
+        hello(&host.request().await);
+        assert_eq!(raw.answer(3).await.0, 200);
+        host.turn().await;
+        assert_eq!((host.phase(&raw.peer), host.limits(Reason::AcceptLimit)), (Phase::Idle, 0));
+    });
+}
+
+#[test]
 fn a_stop_resets_what_is_under_way_and_closes_what_is_not() {
     Setup::kept().run(async |host| {
         let mut busy = Raw::open(host).await;
