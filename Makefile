@@ -25,6 +25,7 @@ help:
 	@echo 'make test      everything that CI runs, with all its set-up'
 	@echo 'make check     the quick part of it: formatting, lints, tests of the core'
 	@echo 'make probes    target/probes/{c,rust,python}/probe: one small server in three languages'
+	@echo 'make foreign-programs  target/foreign/{ctypes,go,java,luajit,node}: hello and probe of the foreign runtimes'
 	@echo 'make bench     CPU and rate beside a bare hyper server on this machine; writes nothing'
 	@echo 'make fuzz-long  an hour of each fuzz target, two at a time; FUZZ="--seconds 60 head" chooses'
 	@echo 'make fuzz-coverage  which lines the targets reach'
@@ -109,7 +110,7 @@ python-probe: wheel
 
 # One folder for each language, with its hello, its probe and the program that errs.
 FOREIGN := target/foreign
-GO_ENV = GOCACHE=$(CURDIR)/$(FOREIGN)/go-cache CGO_CFLAGS=-I$(CURDIR)/include \
+GO_ENV = GOFLAGS=-buildvcs=false GOCACHE=$(CURDIR)/$(FOREIGN)/go-cache CGO_CFLAGS=-I$(CURDIR)/include \
 	CGO_LDFLAGS='-L$(CURDIR)/target/lib -Wl,-rpath,$(CURDIR)/target/lib'
 
 # $(call launcher,FOLDER,PROGRAM,COMMAND): a program by name for what an interpreter runs; RUNTIME_FLAGS are the interpreter's.
@@ -130,6 +131,7 @@ ctypes-programs: library python-tools
 
 go-programs: library go-tools
 	mkdir -p $(FOREIGN)/go
+	test -z "$$(gofmt -l examples/go tests/foreign/go)"
 	cd examples/go && $(GO_ENV) go vet ./... && $(GO_ENV) go build -o $(CURDIR)/$(FOREIGN)/go/ ./hello ./probe
 	cd tests/foreign/go && $(GO_ENV) go build -o $(CURDIR)/$(FOREIGN)/go/ .
 

@@ -5,8 +5,19 @@ use std::path::{Path, PathBuf};
 
 use bartizan::settings::TABLE;
 
-const DOCUMENTS: [&str; 6] =
-    ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs/settings.md"];
+const DOCUMENTS: [&str; 11] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "docs/settings.md",
+    "examples/ctypes/README.md",
+    "examples/go/README.md",
+    "examples/java/README.md",
+    "examples/luajit/README.md",
+    "examples/node/README.md",
+];
 
 #[test]
 fn programs_in_the_readme_are_stretches_of_the_examples() {
