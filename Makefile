@@ -13,12 +13,12 @@ WARNINGS := -Wall -Wextra -pedantic -Werror
 PROBE := examples/c/probe.c $(wildcard examples/c/probe/*.c)
 
 # Cheap before dear, so that a slip in a format shows before anything long is built.
-STEPS := formatting languages lints docs library unit licences c-tests cpp-tests demo-test python-tests h2spec blackbox foreign budgets fuzz
+STEPS := formatting languages lints docs library unit licences c-tests cpp-tests demo-test python-tests h2spec blackbox attacks foreign budgets fuzz
 
 .NOTPARALLEL:
 .PHONY: help demo hello check test probes c-probe rust-probe python-probe bench library probe-library wheel clean build-tools \
 	python-tools test-tools go-tools node-tools java-tools luajit-tools foreign-programs \
-	go-programs ctypes-programs node-programs java-programs luajit-programs $(STEPS)
+	go-programs ctypes-programs node-programs java-programs luajit-programs attacks-table $(STEPS)
 
 help:
 	@echo 'make demo      build the C library and a C program on it, serve https://$(ADDRESS) until Ctrl-C'
@@ -29,6 +29,7 @@ help:
 	@echo 'make bench     CPU and rate beside a bare hyper server on this machine; writes nothing'
 	@echo 'make fuzz-long  an hour of each fuzz target, two at a time; FUZZ="--seconds 60 head" chooses'
 	@echo 'make fuzz-coverage  which lines the targets reach'
+	@echo 'make attacks-table  what the attacks of tests/attacks do to the three probes, as docs/attacks.md'
 	@echo 'make library   target/lib: the shared and the static library; their headers are in include/'
 	@echo 'make clean     remove target/'
 	@echo 'Steps of make test, each a target too: $(STEPS)'
@@ -226,6 +227,18 @@ blackbox: probes test-tools
 	@echo '== $@'
 	$(VENV)/pip install -r tests/blackbox/requirements.txt
 	$(VENV)/python -m pytest tests/blackbox -n 2 --dist loadscope
+
+# Mostly waiting, so six at a time.
+ATTACK := $(VENV)/python -m pytest tests/attacks -n 6 --dist worksteal
+
+attacks: probes test-tools
+	@echo '== $@'
+	$(VENV)/pip install -r tests/blackbox/requirements.txt
+	$(ATTACK)
+
+attacks-table: probes test-tools
+	$(VENV)/pip install -r tests/blackbox/requirements.txt
+	$(ATTACK) --table docs/attacks.md
 
 foreign: foreign-programs test-tools python-tools
 	@echo '== $@'
