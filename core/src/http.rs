@@ -52,23 +52,11 @@ pub(crate) async fn end_without_tls<T: Transport>(connection: &mut Connection, f
     let (mut socket, reason) = match failed {
         Failed::Gone(reason) => return reason,
         Failed::Close(socket, reason) => (socket, reason),
-        Failed::Plaintext(mut socket) => {
+        Failed::Plaintext(socket) => {
             connection.limit(Reason::TlsPlaintext);
-            let mut answer = Vec::new();
-            let canned = h1::encode::Canned {
-                status: ::http::StatusCode::BAD_REQUEST,
-                to_head: false,
-                persistence: h1::encode::Persistence::Close,
-                retry_after: None,
-            };
-            h1::encode::canned(&mut answer, &canned, &connection.reactor.date(connection.now()));
-            // A short answer into an empty socket: taken at once, or the peer does not deserve it.
-            std::future::poll_fn(|cx| {
-                let _ = Pin::new(&mut socket).poll_write(cx, &answer);
-                Poll::Ready(())
-            })
-            .await;
-            (socket, Reason::TlsPlaintext)
+            let (wire, how, reason) = Box::pin(h1::tell(connection, Wire::Plain(socket))).await;
+            end(connection, wire, how).await;
+            return reason;
         }
     };
     std::future::poll_fn(|cx| {

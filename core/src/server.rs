@@ -417,10 +417,17 @@ impl Shared {
             location.push(b':');
             location.extend_from_slice(port.as_bytes());
         }
-        location.extend_from_slice(head.path());
-        if !head.query().is_empty() {
-            location.push(b'?');
-            location.extend_from_slice(head.query());
+        match head.target() {
+            // The target as it came, with a `?` that nothing follows; the asterisk stands for the server itself.
+            target if target.starts_with(b"/") => location.extend_from_slice(target),
+            b"*" => {}
+            _ => {
+                location.extend_from_slice(head.path());
+                if !head.query().is_empty() {
+                    location.push(b'?');
+                    location.extend_from_slice(head.query());
+                }
+            }
         }
         location
     }

@@ -28,6 +28,7 @@ mod pipe;
 mod pipelining;
 mod program;
 mod proxy;
+mod redirect;
 mod response;
 mod stall;
 mod support;

@@ -50,6 +50,22 @@ pub(crate) enum Ended<T: Transport> {
     Http2(Wire<T>, Vec<u8>),
 }
 
+/// Tells a peer that speaks plain HTTP on a TLS listener so: 400, or where it would have been right (`redirect_to_https`).
+pub(crate) async fn tell<T: Transport>(connection: &mut Connection, wire: Wire<T>) -> (Wire<T>, End, Reason) {
+    let mut http1 = Http1::new(connection, wire);
+    http1.misplaced = true;
+    if !http1.connection.settings.redirect_to_https {
+        http1.canned(400, false, Persistence::Close, http1.since);
+        http1.state = State::Finish { reason: Reason::TlsPlaintext, linger: true };
+    }
+    let verdict = std::future::poll_fn(|cx| http1.poll(cx)).await;
+    match verdict {
+        Verdict::Close(how, reason) => (http1.wire, how, reason),
+        // A preface is for listeners without TLS.
+        Verdict::Http2 => (http1.wire, End::Close, Reason::TlsPlaintext),
+    }
+}
+
 /// Serves a connection to its end, or until it turns out to speak HTTP/2.
 pub(crate) async fn serve<T: Transport>(connection: &mut Connection, wire: Wire<T>) -> Ended<T> {
     let mut http1 = Http1::new(connection, wire);
@@ -115,6 +131,8 @@ struct Http1<'c, T: Transport> {
     /// The peer will send nothing more.
     eof: Option<Reason>,
     draining: bool,
+    /// Plain HTTP on a TLS listener: nothing reaches the program.
+    misplaced: bool,
     /// Room is wanted: the connection goes if it is idle.
     unwanted: Option<Reason>,
     burst: u32,
@@ -138,6 +156,7 @@ impl<'c, T: Transport> Http1<'c, T> {
             blocked: false,
             eof: None,
             draining: false,
+            misplaced: false,
             unwanted: None,
             burst: 0,
         }
@@ -364,6 +383,11 @@ impl<'c, T: Transport> Http1<'c, T> {
         }
     }
 
+    /// Whether what is said here is said over TLS.
+    fn is_secure(&self) -> bool {
+        self.connection.info.secure && !self.misplaced
+    }
+
     fn is_preface(&self) -> bool {
         let octets = self.input.octets();
         let length = octets.len().min(PREFACE.len());
@@ -401,7 +425,7 @@ impl<'c, T: Transport> Http1<'c, T> {
     // ---- a head is complete ----
 
     fn begin(&mut self, range: std::ops::Range<usize>, now: Moment) -> Step {
-        let secure = self.connection.info.secure;
+        let secure = self.is_secure();
         let end = range.end;
         let parsed = parse::head(&self.input.octets()[range], secure, &self.limits);
         let head = match parsed {
@@ -591,7 +615,9 @@ impl<'c, T: Transport> Http1<'c, T> {
         books.status = 308;
         self.queued_at = now;
         books.close(self.connection, Some(head), 0, Reason::Complete);
-        self.state = State::Finish { reason: Reason::Complete, linger: head.has_content() };
+        let reason = if self.misplaced { Reason::TlsPlaintext } else { Reason::Complete };
+        // What was pipelined behind is content that nobody wants, too.
+        self.state = State::Finish { reason, linger: head.has_content() || !self.input.is_empty() };
         Step::Again
     }
 
@@ -606,7 +632,8 @@ impl<'c, T: Transport> Http1<'c, T> {
         let reactor = &self.connection.reactor;
         let status = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
         let retry_after = (status == http::StatusCode::SERVICE_UNAVAILABLE).then_some(1);
-        let answer = Canned { status, to_head, persistence, retry_after };
+        let hsts = self.connection.settings.hsts_max_age.filter(|_| self.is_secure());
+        let answer = Canned { status, to_head, persistence, retry_after, hsts };
         encode::canned(self.output.buffer(&reactor.buffers), &answer, &reactor.date(now));
     }
 

@@ -63,20 +63,6 @@ fn a_peer_that_leaves_before_its_hello_is_no_limit() {
 }
 
 #[test]
-fn plain_http_on_a_tls_listener_is_told_so_in_the_clear() {
-    Setup::kept().tls().run(async |host| {
-        let mut peer = host.dial();
-        peer.get("/").await;
-        let answer = peer.answer().await;
-        assert_eq!((answer.status, answer.closes()), (400, true));
-        assert_eq!(peer.ending().await, Ending::Closed);
-        host.closed(&peer, Phase::Hello, Reason::TlsPlaintext).await;
-        assert_eq!(host.limits(Reason::TlsPlaintext), 1);
-        assert!(!host.is_request_waiting());
-    });
-}
-
-#[test]
 fn an_endless_hello_is_refused_with_an_alert() {
     Setup::hello().tls().set("max_client_hello_bytes", "256").run(async |host| {
         let mut peer = host.dial();

@@ -28,6 +28,7 @@ use crate::reactor::Reactor;
 use crate::reason::Reason;
 use crate::request::{Body, Request, RequestError};
 use crate::server::{Server, Shared};
+use crate::settings::{Level, Overrides};
 use crate::tls::{Identity, Tls};
 
 /// A server to be tested.
@@ -81,6 +82,14 @@ impl Setup {
     /// A setting of the server, in its text form.
     pub(super) fn set(mut self, key: &str, text: &str) -> Self {
         self.config.settings.set_text(key, text).unwrap();
+        self
+    }
+
+    /// A setting of the server name `localhost`.
+    pub(super) fn named(mut self, key: &str, text: &str) -> Self {
+        let mut overrides = Overrides::new(Level::ServerName);
+        overrides.set_text(key, text).unwrap();
+        self.config.listeners[0].server_names.push(("localhost".to_owned(), overrides));
         self
     }
 

@@ -21,7 +21,7 @@ use crate::transport::{Metered, Transport, Wire};
 pub(crate) enum Failed<T: Transport> {
     /// Close; an alert is on its way where TLS allows.
     Close(Metered<T>, Reason),
-    /// Plain HTTP: may be answered in the clear before the close.
+    /// Plain HTTP, none of it used up: may be answered in the clear before the close.
     Plaintext(Metered<T>),
     /// The socket is gone.
     Gone(Reason),
@@ -107,7 +107,10 @@ async fn read_hello<T: Transport>(
             HelloProgress::NeedMore => {
                 connection.holds(Held { charged: reader.heap_bytes(), other: 0 });
             }
-            HelloProgress::Plaintext => return Err(None),
+            HelloProgress::Plaintext => {
+                socket.unread(reader.into_replay());
+                return Err(None);
+            }
             HelloProgress::Refused(refusal) => return Err(Some(refuse(connection, socket, refusal).await)),
             HelloProgress::Complete(facts) => {
                 let choice = match config.choose(&facts) {

@@ -5,6 +5,8 @@
 //! moment. The status line says HTTP/1.1 also to a 1.0 peer (RFC 9110 §6.2); no Server field tells what we
 //! are.
 
+use std::time::Duration;
+
 use ::http::StatusCode;
 
 use crate::http::date;
@@ -150,6 +152,8 @@ pub(crate) struct Canned {
     pub(crate) persistence: Persistence,
     /// Seconds after which a 503 may be tried again.
     pub(crate) retry_after: Option<u32>,
+    /// `hsts_max_age`; over TLS only (RFC 6797 section 7.2).
+    pub(crate) hsts: Option<Duration>,
 }
 
 /// Writes a whole answer whose content is the status in words.
@@ -166,6 +170,11 @@ pub(crate) fn canned(out: &mut Vec<u8>, answer: &Canned, date: &[u8; date::LEN])
     if let Some(seconds) = answer.retry_after {
         out.extend_from_slice(b"retry-after: ");
         decimal(out, seconds.into());
+        out.extend_from_slice(b"\r\n");
+    }
+    if let Some(age) = answer.hsts {
+        out.extend_from_slice(b"strict-transport-security: max-age=");
+        decimal(out, age.as_secs());
         out.extend_from_slice(b"\r\n");
     }
     finish_head(out, framing, answer.persistence, Some(date));
@@ -327,6 +336,7 @@ mod tests {
             to_head: false,
             persistence: Persistence::Close,
             retry_after: Some(1),
+            hsts: None,
         };
         assert_eq!(
             written(|out| canned(out, &answer, DATE)),

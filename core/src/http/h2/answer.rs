@@ -1,7 +1,7 @@
 //! Response heads for h2: the program's field lines with ours behind them. What is sent when is `send.rs`; which fields a program
 //! may set is `http/fields.rs`.
 
-use http::header::{CONTENT_LENGTH, DATE, LOCATION, RETRY_AFTER};
+use http::header::{CONTENT_LENGTH, DATE, LOCATION, RETRY_AFTER, STRICT_TRANSPORT_SECURITY};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use crate::connection::Connection;
@@ -80,6 +80,11 @@ impl CommonFields {
         let mut response = self.response(connection, now, status, None, None);
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+        }
+        if let (true, Some(age)) = (connection.info.secure, connection.settings.hsts_max_age)
+            && let Ok(value) = HeaderValue::from_str(&format!("max-age={}", age.as_secs()))
+        {
+            response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, value);
         }
         response
     }
