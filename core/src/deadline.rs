@@ -93,6 +93,15 @@ impl Deadlines {
         Deadline { table: self.clone(), index }
     }
 
+    /// Waits that nothing bounds, and deadlines that are over although a sweep has passed.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn faults(&self) -> (usize, usize) {
+        let entries = self.entries.borrow();
+        let unbounded = entries.iter().filter(|entry| entry.due == NEVER).count() - self.free.borrow().len();
+        let overdue = entries.iter().filter(|entry| entry.due < self.swept_at.get()).count();
+        (unbounded, overdue)
+    }
+
     /// Moves the clock on after a time without connections, in which nobody swept.
     pub(crate) fn resume(&self) {
         self.sweep();

@@ -66,6 +66,7 @@ mod tests;
 #[cfg(all(fuzzing, not(test)))]
 #[allow(dead_code, reason = "the tests use more of it")]
 mod tests {
+    mod books;
     mod chaos;
     mod frames;
     pub mod fuzzing;

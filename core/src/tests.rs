@@ -5,6 +5,7 @@
 //! counter and the record of that limit; and at the end of every test the books balance.
 
 mod body;
+mod books;
 mod caps;
 mod chaos;
 mod drain;

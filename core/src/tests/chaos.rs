@@ -1,5 +1,7 @@
-//! Peers and programs that do anything at any time, from fixed seeds, or as a fuzzer chooses (`fuzzing.rs`). Nothing is expected
-//! of a single step; at the end the books balance, nothing of ours has panicked, and no task spins (paused time would never go on).
+//! Peers and programs that do anything at any time, from fixed seeds, or as a fuzzer chooses (`fuzzing.rs`). Of no step a certain
+//! outcome is expected. After each the counts add up and nobody waits without a deadline; at the end each connection has been in
+//! one phase at a time and closed with one reason (`books.rs`), every handler slot has come back, nothing of ours has panicked,
+//! and no task spins (paused time would never go on).
 
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use super::peer::{Peer, millis, secs};
 use super::support::{Host, Setup};
 use crate::exchange::Failure;
 use crate::request::{Body, Request};
+use crate::settings::OFF;
 
 const NOW: Option<Duration> = Some(Duration::ZERO);
 
@@ -176,7 +179,7 @@ async fn act(dice: &mut Dice<'_>, speech: &mut Speech, mut peer: Peer) -> Option
 
 /// One deed of the program; `None`: it lets the request go.
 pub(super) fn treat(dice: &mut Dice<'_>, request: Request) -> Option<Request> {
-    match dice.below(12) {
+    match dice.below(15) {
         0 => return None,
         1 => drop(request.respond(200, [], Body::Copied(&[b'x'; 100_000]))),
         2 if request.cancelled().is_none() => drop(request.respond(204, [], Body::Copied(b""))),
@@ -186,8 +189,11 @@ pub(super) fn treat(dice: &mut Dice<'_>, request: Request) -> Option<Request> {
         6 => drop(request.finish([])),
         7 => drop(request.abort()),
         8 => request.fail(Failure::Refused),
-        9 => drop(request.set_limit("handler_timeout", 10)),
+        9 => drop(request.set_limit("handler_timeout", *dice.pick(&[10, 5_000]))),
         10 => drop(request.inform(103, [])),
+        11 => drop(request.set_limit("max_body_bytes", *dice.pick(&[OFF, 3]))),
+        12 => drop(request.peek().and_then(|(octets, _)| request.consume(octets.len().min(3)))),
+        13 => drop(request.arm_content().and(request.arm_room())),
         _ => drop(request.read(&mut [0; 100], NOW)),
     }
     Some(request)
@@ -217,9 +223,12 @@ pub(super) async fn play(dice: &mut Dice<'_>, mut speech: Speech, host: &Host) {
             }
             _ => {}
         }
+        host.turn().await;
         while host.is_request_waiting() {
             requests.push(host.request().await);
         }
+        host.check_sums();
+        host.check_waits(&requests);
     }
     match dice.below(3) {
         0 => host.server.shutdown(Some(secs(1))),

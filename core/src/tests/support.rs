@@ -2,10 +2,11 @@
 //! function. What it records is what a program's hooks are told; what it counts is what a program's snapshot shows.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
@@ -15,6 +16,7 @@ use tokio::task::{JoinHandle, LocalSet};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use super::books::Books;
 use super::peer::{Peer, millis, secs};
 use super::pipe::{Line, pipe};
 use crate::config::{Config, Dispatch, Hooks, Listener};
@@ -22,7 +24,7 @@ use crate::connection::{Arrival, Connection, Endpoint, serve};
 use crate::counters::{self, PROTOCOLS};
 use crate::deadline::Deadlines;
 use crate::event::{ConnectionRecord, LogLevel, RequestRecord};
-use crate::link::{Link, Order, lock};
+use crate::link::{Link, Order};
 use crate::phase::Phase;
 use crate::reactor::Reactor;
 use crate::reason::Reason;
@@ -148,19 +150,12 @@ fn connector(alpn: &str) -> TlsConnector {
     Arc::new(config).into()
 }
 
-#[derive(Default)]
-struct Records {
-    connections: Mutex<Vec<ConnectionRecord>>,
-    requests: Mutex<Vec<RequestRecord>>,
-    log: Mutex<Vec<String>>,
-}
-
 /// A running server without sockets.
 pub(super) struct Host {
     pub(super) server: Server,
     pub(super) shared: Arc<Shared>,
     reactor: Rc<Reactor>,
-    records: Arc<Records>,
+    records: Arc<Books>,
     connector: TlsConnector,
     secure: bool,
     capacity: usize,
@@ -171,12 +166,12 @@ pub(super) struct Host {
 impl Host {
     fn start(setup: Setup) -> (Self, JoinHandle<()>) {
         let Setup { mut config, capacity, alpn, source, kept } = setup;
-        let records = Arc::new(Records::default());
+        let records = Arc::new(Books::default());
         let (connections, requests, log) = (records.clone(), records.clone(), records.clone());
         config.hooks = Hooks {
-            connection: Some(Arc::new(move |record| lock(&connections.connections).push(record.clone()))),
-            request_end: Some(Arc::new(move |record| lock(&requests.requests).push(record.clone()))),
-            log: Some((LogLevel::Debug, Arc::new(move |record| lock(&log.log).push(record.text.clone())))),
+            connection: Some(Arc::new(move |record| connections.stepped(record))),
+            request_end: Some(Arc::new(move |record| requests.ended(record))),
+            log: Some((LogLevel::Debug, Arc::new(move |record| log.logged(&record.text)))),
             ..Hooks::default()
         };
         let (server, shared) = Server::in_memory(&config).unwrap();
@@ -261,11 +256,7 @@ impl Host {
 
     /// The phase that a peer's connection is in.
     pub(super) fn phase(&self, peer: &Peer) -> Phase {
-        self.steps(peer.id).last().unwrap().phase
-    }
-
-    fn steps(&self, id: u64) -> Vec<ConnectionRecord> {
-        lock(&self.records.connections).iter().filter(|record| record.connection.id == id).cloned().collect()
+        self.records.last(peer.id).unwrap().phase
     }
 
     /// How the connection of a peer closed, once it has.
@@ -275,7 +266,7 @@ impl Host {
 
     pub(super) async fn closed_id(&self, id: u64, phase: Phase, reason: Reason) -> ConnectionRecord {
         let record = loop {
-            match self.steps(id).pop() {
+            match self.records.last(id) {
                 Some(record) if record.closed.is_some() => break record,
                 _ => tokio::time::sleep(millis(1)).await,
             }
@@ -296,7 +287,7 @@ impl Host {
 
     /// The requests that have ended, in the order of their end.
     pub(super) fn ended(&self) -> Vec<RequestRecord> {
-        lock(&self.records.requests).clone()
+        self.records.requests()
     }
 
     /// Status and reason of the requests that have ended.
@@ -306,7 +297,7 @@ impl Host {
 
     /// What was logged.
     pub(super) fn log(&self) -> Vec<String> {
-        lock(&self.records.log).clone()
+        self.records.log()
     }
 
     /// Lets everybody act who can, without the clock going on to a limit.
@@ -315,13 +306,27 @@ impl Host {
     }
 
     /// What holds in every snapshot.
-    fn check_sums(&self) {
+    pub(super) fn check_sums(&self) {
         let snapshot = self.server.snapshot();
         assert_eq!(snapshot.connections_accepted - snapshot.connections_closed, snapshot.connections_open);
         assert_eq!(snapshot.open_by_phase.iter().sum::<u64>(), snapshot.connections_open);
         assert_eq!(snapshot.closed_by_reason.iter().sum::<u64>(), snapshot.connections_closed);
         assert_eq!(snapshot.requests_started - snapshot.requests_ended, snapshot.requests_live);
         assert_eq!(snapshot.connections_open, self.shared.registry.len() as u64);
+    }
+
+    /// What holds whenever everybody has acted who can. Nobody waits without a deadline, but for the program: for the rest of
+    /// an answer of which it gave the head, on as many connections as it holds requests of.
+    pub(super) fn check_waits(&self, held: &[Request]) {
+        let (unbounded, overdue) = self.reactor.deadlines.faults();
+        let held: BTreeSet<_> = held.iter().map(|request| request.exchange().connection().id).collect();
+        assert!(
+            unbounded <= held.len(),
+            "{unbounded} waits without a deadline, {} for the program",
+            held.len()
+        );
+        assert_eq!(overdue, 0, "a deadline passed, and the wait went on");
+        self.records.check_no_gap();
     }
 
     /// The peers are gone; nothing is left of them.
@@ -340,22 +345,7 @@ impl Host {
             self.shared.load.retained(),
             "connections have given all of it back"
         );
-        self.check_records(snapshot.connections_accepted, snapshot.requests_started);
-    }
-
-    fn check_records(&self, accepted: u64, started: u64) {
-        let connections = lock(&self.records.connections);
-        let closed: Vec<_> = connections.iter().filter(|record| record.closed.is_some()).collect();
-        assert_eq!(closed.len() as u64, accepted);
-        for last in closed {
-            assert_ne!(last.closed, Some(Reason::Internal));
-            let steps = connections.iter().filter(|record| record.connection.id == last.connection.id);
-            assert!(
-                steps.map(|record| record.seq).eq(1..=last.seq),
-                "each step is told once, in order, and none behind the close"
-            );
-        }
-        assert_eq!(lock(&self.records.requests).len() as u64, started);
+        self.records.check(snapshot.connections_accepted, snapshot.requests_started);
     }
 }
 
