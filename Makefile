@@ -4,16 +4,20 @@
 PYTHON ?= python3
 ADDRESS ?= 127.0.0.1:8443
 CARGO_DENY := 0.20.2
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
 
 export CARGO_TARGET_DIR := $(CURDIR)/target
 H2SPEC := target/tools/h2spec
 DENY := target/tools/cargo-deny-$(CARGO_DENY)/bin/cargo-deny
 VENV := target/venv/bin
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 WARNINGS := -Wall -Wextra -pedantic -Werror
 PROBE := examples/c/probe.c $(wildcard examples/c/probe/*.c)
 
 # Cheap before dear, so that a slip in a format shows before anything long is built.
-STEPS := formatting languages lints docs library unit licences c-tests cpp-tests demo-test python-tests h2spec blackbox attacks foreign budgets fuzz
+STEPS := formatting languages lints docs library unit licences c-tests cpp-tests packaging demo-test python-tests h2spec blackbox attacks foreign budgets fuzz
 
 .NOTPARALLEL:
 .PHONY: help demo hello check test probes c-probe rust-probe python-probe bench library probe-library wheel clean build-tools \
@@ -31,6 +35,8 @@ help:
 	@echo 'make fuzz-coverage  which lines the targets reach'
 	@echo 'make attacks-table  what the attacks of tests/attacks do to the three probes, as docs/attacks.md'
 	@echo 'make library   target/lib: the shared and the static library; their headers are in include/'
+	@echo 'make install   libraries, headers, pkg-config and CMake files; PREFIX=/usr/local LIBDIR= INCLUDEDIR= DESTDIR='
+	@echo 'make deb       target/deb: the Debian packages libbartizan0 and libbartizan-dev'
 	@echo 'make clean     remove target/'
 	@echo 'Steps of make test, each a target too: $(STEPS)'
 
@@ -74,6 +80,14 @@ endef
 library: build-tools
 	@echo '== $@'
 	$(call link_library,target/lib)
+
+.PHONY: install deb
+install: library
+	PREFIX='$(PREFIX)' LIBDIR='$(LIBDIR)' INCLUDEDIR='$(INCLUDEDIR)' DESTDIR='$(DESTDIR)' \
+		sh ffi/package/install target/lib $(VERSION)
+
+deb: library
+	sh ffi/package/deb target/lib $(VERSION) target/deb
 
 hello: library
 	$(call compile,target/demo/hello,examples/c/hello.c,../lib)
@@ -210,6 +224,10 @@ cpp-tests: library test-tools
 	@echo '== $@'
 	sh tests/cpp/run include target/lib
 
+packaging: library test-tools
+	@echo '== $@'
+	sh tests/install/run
+
 demo-test: hello test-tools
 	@echo '== $@'
 	sh tests/demo.sh
@@ -324,7 +342,7 @@ fuzz-python: build-tools python-tools
 
 test-tools:
 	$(call install,gcc:gcc g++:g++ clang:clang clang++:clang curl:curl openssl:openssl valgrind:valgrind strace:strace \
-		nghttp:nghttp2-client nm:binutils setsid:util-linux)
+		nghttp:nghttp2-client nm:binutils cmake:cmake pkg-config:pkg-config dpkg-deb:dpkg setsid:util-linux)
 	@missing=; echo 'int main(void) { return 0; }' | clang -fsanitize=address -x c - -o /dev/null 2>/dev/null || \
 		missing=' libclang-rt-dev'; \
 	$(apt)
