@@ -2,6 +2,7 @@
 the hello beside it use nothing else; what is C stands in binding.py."""
 
 import asyncio
+import weakref
 from ctypes import addressof, byref, c_char_p, c_size_t, c_void_p, cast, create_string_buffer, string_at
 
 import binding as c
@@ -54,6 +55,7 @@ class Identity:
     def __init__(self, make, *arguments):
         self.at = c_void_p()
         c.set_up(make, *arguments, byref(self.at))
+        weakref.finalize(self, c.identity_free, self.at)
 
     @classmethod
     def self_signed(cls, *names):
@@ -64,9 +66,6 @@ class Identity:
     @classmethod
     def from_pem(cls, chain, key):
         return cls(c.identity_from_pem, chain, len(chain), key, len(key))
-
-    def __del__(self):
-        c.identity_free(self.at)
 
 
 class Server:
@@ -83,12 +82,12 @@ class Server:
                 c.set_up(c.config_set_text, config, key.encode(), value, len(value))
             for where, identity in listeners:
                 self._listen(config, where, identity)
+            # Freed with the last reference, not with the end: `metrics` and `shutdown` are harmless behind it.
             c.set_up(c.queue_new, byref(self._queue))
+            weakref.finalize(self, c.queue_free, self._queue)
             c.set_up(c.config_queue, config, self._queue, 0)
             c.set_up(c.server_start, config, byref(self._server))
-        except BaseException:
-            c.queue_free(self._queue)
-            raise
+            weakref.finalize(self, c.server_free, self._server)
         finally:
             c.config_free(config)
 
@@ -135,8 +134,6 @@ class Server:
         finally:
             loop.remove_reader(descriptor)
         c.server_wait(self._server, -1)
-        c.server_free(self._server)
-        c.queue_free(self._queue)
 
     def _take(self, event, handle, tasks):
         if event.kind == c.EV_REQUEST:

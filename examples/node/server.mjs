@@ -85,7 +85,12 @@ class Copied {
   };
 }
 
-const identities = new FinalizationRegistry((at) => c.identity_free(at));
+// What is freed with the last reference, as a call.
+const owned = new FinalizationRegistry((free) => free());
+
+function own(owner, free, at) {
+  owned.register(owner, () => free(at));
+}
 
 /** A certificate chain and its key. */
 export class Identity {
@@ -93,7 +98,7 @@ export class Identity {
     const at = out();
     setUp(call, ...args, at);
     this.at = filled(at);
-    identities.register(this, this.at);
+    own(this, c.identity_free, this.at);
   }
 
   /** For development: DNS names and IP addresses. */
@@ -137,12 +142,12 @@ export class Server {
       for (const [address, identity] of listeners) listen(config, address, identity);
       setUp(c.queue_new, made);
       this.#queue = filled(made);
+      // Not with the end: `metrics` and `shutdown` are harmless behind it.
+      own(this, c.queue_free, this.#queue);
       setUp(c.config_queue, config, this.#queue, 0);
       setUp(c.server_start, config, made);
       this.#server = filled(made);
-    } catch (error) {
-      c.queue_free(this.#queue ?? null);
-      throw error;
+      own(this, c.server_free, this.#server);
     } finally {
       c.config_free(config);
     }
@@ -176,8 +181,6 @@ export class Server {
     });
     await Promise.all(running);
     c.server_wait(this.#server, -1);
-    c.server_free(this.#server);
-    c.queue_free(this.#queue);
   }
 
   #take(event, handle, running) {

@@ -105,6 +105,13 @@ def test_exiting_while_serving_is_an_exit(start):
         peer.close()
 
 
+def test_a_server_behind_its_end_is_harmless(start):
+    program = start("misuse")
+    program.signal()
+    assert re.fullmatch(r"ended 127\.0\.0\.1:\d+ [Tt]rue", program.next_line())
+    assert program.wait() == 0, program.stderr()
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -48,8 +48,10 @@ func (c *Config) Start() (*Server, error) {
 	if err == nil {
 		err = failure(C.bartizan_server_start(c.at, &s.at, &why), why)
 	}
+	// Freed with the last reference, not with the end: Metrics and Shutdown are harmless behind it.
+	runtime.AddCleanup(s, func(at *C.bartizan_server) { C.bartizan_server_free(at) }, s.at)
+	runtime.AddCleanup(s, func(queue *C.bartizan_queue) { C.bartizan_queue_free(queue) }, s.queue)
 	if err != nil {
-		C.bartizan_queue_free(s.queue)
 		return nil, err
 	}
 	return s, nil
@@ -57,6 +59,7 @@ func (c *Config) Start() (*Server, error) {
 
 // Address is that of the listener with this number, with the port that the system chose.
 func (s *Server) Address(listener int) string {
+	defer runtime.KeepAlive(s)
 	return reply(func(buffer *C.char, room C.size_t, length *C.size_t) C.bartizan_status {
 		return C.bartizan_server_address(s.at, C.uint32_t(listener), buffer, room, length)
 	})
@@ -64,6 +67,7 @@ func (s *Server) Address(listener int) string {
 
 // Metrics is the OpenMetrics text.
 func (s *Server) Metrics() string {
+	defer runtime.KeepAlive(s)
 	return reply(func(buffer *C.char, room C.size_t, length *C.size_t) C.bartizan_status {
 		return C.bartizan_server_metrics_text(s.at, buffer, room, length)
 	})
@@ -86,7 +90,10 @@ func reply(ask func(*C.char, C.size_t, *C.size_t) C.bartizan_status) string {
 }
 
 // Shutdown accepts nothing new and lets what is under way complete, for the time of the setting drain_timeout.
-func (s *Server) Shutdown() { C.bartizan_server_shutdown(s.at, -1) }
+func (s *Server) Shutdown() {
+	C.bartizan_server_shutdown(s.at, -1)
+	runtime.KeepAlive(s)
+}
 
 // Serve hands each request to `handle`, in a goroutine of its own, until the server has been shut down and drained; it may be
 // called once. A handler that panics, or returns without an answer, is a 500.
@@ -121,8 +128,7 @@ func (s *Server) Serve(handle func(*Request)) error {
 	})
 	s.handlers.Wait()
 	C.bartizan_server_wait(s.at, -1)
-	C.bartizan_server_free(s.at)
-	C.bartizan_queue_free(s.queue)
+	runtime.KeepAlive(s)
 	return err
 }
 

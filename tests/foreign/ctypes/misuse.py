@@ -82,6 +82,11 @@ async def main():
     print(f"listening http://{server.address(0)}\nlistening https://{server.address(1)}\nready")
     await server.serve(route)
 
+    # Behind the end.
+    server.shutdown()
+    await server.serve(route)
+    print("ended", server.address(), bool(server.metrics()))
+
 
 sys.stdout.reconfigure(line_buffering=True)
 asyncio.run(main())

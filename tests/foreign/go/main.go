@@ -3,8 +3,11 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"bartizan.example/bartizan"
@@ -69,5 +72,12 @@ func main() {
 	server, err := config.Start()
 	must(err)
 	fmt.Printf("listening http://%s\nlistening https://%s\nready\n", server.Address(0), server.Address(1))
+	stop, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	context.AfterFunc(stop, server.Shutdown)
 	must(server.Serve(route))
+
+	// Behind the end.
+	server.Shutdown()
+	must(server.Serve(route))
+	fmt.Println("ended", server.Address(0), len(server.Metrics()) > 0)
 }

@@ -87,6 +87,11 @@ public final class Misuse {
         System.out.printf("listening http://%s%nlistening https://%s%nready%n", server.address(0), server.address(1));
         var threads = Executors.newCachedThreadPool();
         server.serve(threads, Misuse::route);
+
+        // Behind the end.
+        server.shutdown();
+        server.serve(threads, Misuse::route);
+        System.out.println("ended " + server.address(0) + " " + !server.metrics().isEmpty());
         threads.shutdown();
     }
 }

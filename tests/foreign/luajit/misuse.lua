@@ -57,7 +57,13 @@ routes['/exit'] = function() os.exit(7) end
 
 local server = bartizan.start { { address = '127.0.0.1:0' }, { address = '127.0.0.1:0', identity = bartizan.self_signed 'localhost' } }
 print(('listening http://%s\nlistening https://%s\nready'):format(server:address(0), server:address(1)))
-server:serve(function(request)
+local function handle(request)
   local route = routes[request.path] or function() request:respond(200, {}, 'well') end
   route(request)
-end)
+end
+server:serve(handle)
+
+-- Behind the end.
+server:shutdown()
+server:serve(handle)
+print(('ended %s %s'):format(server:address(0), #server:metrics() > 0))

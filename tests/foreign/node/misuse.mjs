@@ -57,4 +57,10 @@ const ROUTES = {
 const server = new Server([['127.0.0.1:0', null], ['127.0.0.1:0', Identity.selfSigned('localhost')]]);
 process.once('SIGTERM', () => server.shutdown());
 console.log(`listening http://${server.address(0)}\nlistening https://${server.address(1)}\nready`);
-await server.serve((request) => (ROUTES[request.path] ?? (() => request.respond(200, [], 'well')))(request));
+const route = (request) => (ROUTES[request.path] ?? (() => request.respond(200, [], 'well')))(request);
+await server.serve(route);
+
+// Behind the end.
+server.shutdown();
+await server.serve(route);
+console.log(`ended ${server.address()} ${server.metrics().length > 0}`);

@@ -5,6 +5,8 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import com.sun.jna.Memory;
 import com.sun.jna.Pointer;
 import com.sun.jna.ptr.LongByReference;
+import java.lang.ref.Cleaner;
+import java.lang.ref.Reference;
 import java.util.Map;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.ConcurrentHashMap;
@@ -12,6 +14,8 @@ import java.util.concurrent.Executor;
 
 /** A running server. Any thread. */
 public final class Server {
+    private static final Cleaner CLEANER = Cleaner.create();
+
     /** A burst of requests costs one call. */
     private static final int BATCH = 64;
 
@@ -32,6 +36,11 @@ public final class Server {
     Server(Pointer server, Pointer queue) {
         this.server = server;
         this.queue = queue;
+        // With the last reference, not with the end: `metrics` and `shutdown` are harmless behind it.
+        CLEANER.register(this, () -> {
+            Abi.bartizan_server_free(server);
+            Abi.bartizan_queue_free(queue);
+        });
     }
 
     /** The address of a listener, with the port that the system chose. */
@@ -49,11 +58,12 @@ public final class Server {
     }
 
     /** Asks again with more room while there is too little. */
-    private static String reply(Reply reply) throws BartizanException {
+    private String reply(Reply reply) throws BartizanException {
         var length = new LongByReference();
         for (int room = 1024; ; room = (int) (length.getValue() * 5 / 4) + 1) {
             var buffer = new byte[room];
             int status = reply.ask(buffer, length);
+            Reference.reachabilityFence(this);
             if (status != Abi.BARTIZAN_E_LIMIT) {
                 BartizanException.check(status);
                 return new String(buffer, 0, (int) length.getValue(), UTF_8);
@@ -64,6 +74,7 @@ public final class Server {
     /** Accepts nothing new; what is under way completes within drain_timeout. Then {@link #serve} returns. */
     public void shutdown() {
         Abi.bartizan_server_shutdown(server, -1);
+        Reference.reachabilityFence(this);
     }
 
     /**
@@ -80,8 +91,7 @@ public final class Server {
             }
         }
         Abi.bartizan_server_wait(server, -1);
-        Abi.bartizan_server_free(server);
-        Abi.bartizan_queue_free(queue);
+        Reference.reachabilityFence(this);
     }
 
     private void take(Pointer event, Executor executor, Handler handler) {
