@@ -224,9 +224,16 @@ cpp-tests: library test-tools
 	@echo '== $@'
 	sh tests/cpp/run include target/lib
 
-packaging: library test-tools
+packaging: library test-tools abi
 	@echo '== $@'
 	sh tests/install/run
+
+# The C ABI is the one that tests/abi keeps. BLESS=1 writes down what was added.
+.PHONY: abi
+abi: library test-tools
+	$(call install,abidw:abigail-tools abidiff:abigail-tools)
+	sh tests/abi/run include target/lib/libbartizan.so.0
+	sh tests/abi/breaks include target/lib/libbartizan.so.0
 
 demo-test: hello test-tools
 	@echo '== $@'
