@@ -17,7 +17,7 @@ WARNINGS := -Wall -Wextra -pedantic -Werror
 PROBE := examples/c/probe.c $(wildcard examples/c/probe/*.c)
 
 # Cheap before dear, so that a slip in a format shows before anything long is built.
-STEPS := formatting languages lints docs library unit licences c-tests cpp-tests packaging demo-test python-tests h2spec blackbox attacks foreign budgets fuzz
+STEPS := formatting languages lints docs library unit licences c-tests cpp-tests packaging demo-test python-tests reference h2spec blackbox attacks foreign budgets fuzz
 
 .NOTPARALLEL:
 .PHONY: help demo hello check test probes c-probe rust-probe python-probe bench library probe-library wheel clean build-tools \
@@ -34,6 +34,7 @@ help:
 	@echo 'make fuzz-long  an hour of each fuzz target, two at a time; FUZZ="--seconds 60 head" chooses'
 	@echo 'make fuzz-coverage  which lines the targets reach'
 	@echo 'make attacks-table  what the attacks of tests/attacks do to the three probes, as docs/attacks.md'
+	@echo 'make reference target/reference/{c,python}: what each function and class promises, to read in a browser'
 	@echo 'make library   target/lib: the shared and the static library; their headers are in include/'
 	@echo 'make install   libraries, headers, pkg-config and CMake files; PREFIX=/usr/local LIBDIR= INCLUDEDIR= DESTDIR='
 	@echo 'make deb       target/deb: the Debian packages libbartizan0 and libbartizan-dev'
@@ -247,6 +248,18 @@ python-tests: wheel
 h2spec: c-probe $(H2SPEC)
 	@echo '== $@'
 	sh tests/h2spec/run $(H2SPEC) target/probes/c/probe
+
+# The C and the Python API for reading, in target/reference. A warning fails it.
+reference: wheel
+	@echo '== $@'
+	$(call install,doxygen:doxygen)
+	rm -rf target/reference
+	mkdir -p target/reference/source
+	doxygen docs/Doxyfile
+	cp docs/python/* target/reference/source/
+	$(VENV)/pip install -r docs/python/requirements.txt
+	$(VENV)/python -m sphinx -W --keep-going -q target/reference/source target/reference/python
+	rm -rf target/reference/source
 
 blackbox: probes test-tools
 	@echo '== $@'

@@ -429,58 +429,128 @@ typedef void (*bartizan_ready_fn)(void *user_data, bartizan_request request, uin
 extern "C" {
 #endif // __cplusplus
 
-/// The library's version: major << 16 | minor << 8 | patch. Any thread, also after `fork`.
+/// The library's version: major << 16 | minor << 8 | patch.
+///
+/// @own nothing.
+/// @null takes no pointer.
+/// @thread any, also after fork.
+/// @life nothing outlives the call.
+/// @err none.
 BARTIZAN_API uint32_t bartizan_version(void);
 
-/// The library's version as text, such as "0.1.0". Static; any thread, also after `fork`.
+/// The library's version as text, such as "0.1.0".
+///
+/// @own the text is the library's.
+/// @null takes no pointer.
+/// @thread any, also after fork.
+/// @life for ever.
+/// @err none.
 BARTIZAN_API const char *bartizan_version_text(void);
 
-/// Whether the loaded library serves programs compiled against this header: pass BARTIZAN_ABI. E_UNSUPPORTED if it does
-/// not; then call nothing else. Any thread.
-BARTIZAN_API
-bartizan_status bartizan_abi_check(uint32_t header_abi);
+/// Whether the loaded library serves programs compiled against this header: pass BARTIZAN_ABI.
+///
+/// @own nothing.
+/// @null takes no pointer.
+/// @thread any; never blocks.
+/// @life nothing outlives the call.
+/// @err E_UNSUPPORTED if it does not; then call nothing else.
+BARTIZAN_API bartizan_status bartizan_abi_check(uint32_t header_abi);
 
-/// The name of a status, such as "E_VALUE"; "unknown" for any other number. Static, never NULL; any thread.
+/// The name of a status, such as "E_VALUE"; "unknown" for any other number. Never NULL.
+///
+/// @own the text is the library's.
+/// @null takes no pointer.
+/// @thread any; never blocks.
+/// @life for ever.
+/// @err none.
 BARTIZAN_API const char *bartizan_status_name(bartizan_status status);
 
-/// The name of a phase, such as "header"; ids count from 0, NULL past the end. Static; any thread.
+/// The name of a phase, such as "header"; ids count from 0, NULL past the end.
+///
+/// @own the text is the library's.
+/// @null takes no pointer.
+/// @thread any; never blocks.
+/// @life for ever.
+/// @err none.
 BARTIZAN_API const char *bartizan_phase_name(uint32_t phase);
 
-/// The name of a reason, such as "header.timeout"; ids count from 1, 0 is "none", NULL past the end. Static; any thread.
-BARTIZAN_API
-const char *bartizan_reason_name(uint32_t reason);
+/// The name of a reason, such as "header.timeout"; ids count from 1, 0 is "none", NULL past the end.
+///
+/// @own the text is the library's.
+/// @null takes no pointer.
+/// @thread any; never blocks.
+/// @life for ever.
+/// @err none.
+BARTIZAN_API const char *bartizan_reason_name(uint32_t reason);
 
-/// The status that the failed call returned. E_NULL for NULL; E_FORKED in a child of the process that got the error.
-BARTIZAN_API
-bartizan_status bartizan_error_code(const struct bartizan_error *error);
+/// The status that the failed call returned.
+///
+/// @own the error stays the program's.
+/// @null E_NULL.
+/// @thread one at a time.
+/// @life nothing outlives the call.
+/// @err E_NULL for NULL; E_FORKED in a child of the process that got the error.
+BARTIZAN_API bartizan_status bartizan_error_code(const struct bartizan_error *error);
 
 /// What went wrong, in English and UTF-8, with key, value and range, or address. The text is the error's: it lives until
 /// bartizan_error_free. Never NULL; for NULL, or after `fork`, a static text that says so.
+///
+/// @own the text is the error's.
+/// @null gives a static text.
+/// @thread one at a time.
+/// @life until bartizan_error_free.
+/// @err none: never NULL.
 BARTIZAN_API
 const char *bartizan_error_message(const struct bartizan_error *error);
 
-/// Frees an error that a call has set. NULL is ignored.
+/// Frees an error that a call has set.
+///
+/// @own takes the error.
+/// @null ignored.
+/// @thread any; no other call on it may be running.
+/// @life its text ends with it.
+/// @err none.
 BARTIZAN_API void bartizan_error_free(struct bartizan_error *error);
 
 /// Describes the setting at `index`, counted from 0 in the order in which a connection meets them: read on until E_VALUE.
-/// The caller sets out->struct_size first; a larger one than this library's is fine if the tail is zero, else E_STRUCT.
-/// The texts are static. E_NULL. Any thread.
+/// The caller sets out->struct_size first; a larger one than this library's is fine if the tail is zero, else E_STRUCT. The
+/// texts are static.
+///
+/// @own the structure is the program's, its texts are the library's.
+/// @null E_NULL.
+/// @thread any; never blocks.
+/// @life the texts: for ever.
+/// @err E_NULL, E_STRUCT, E_VALUE past the end.
 BARTIZAN_API
 bartizan_status bartizan_setting_at(size_t index,
                                     struct bartizan_setting *out);
 
-/// Makes a configuration with the default settings, without listeners and without anybody who answers. The program's; NULL
-/// only after a bug of ours.
-BARTIZAN_API
-struct bartizan_config *bartizan_config_new(void);
+/// Makes a configuration with the default settings, without listeners and without anybody who answers.
+///
+/// @own the program's.
+/// @null takes no pointer.
+/// @thread any.
+/// @life until bartizan_config_free.
+/// @err NULL after a bug of ours.
+BARTIZAN_API struct bartizan_config *bartizan_config_new(void);
 
-/// Frees a configuration; servers that it has started go on. NULL is ignored. Never blocks. User data that no server uses is
-/// dropped.
-BARTIZAN_API
-void bartizan_config_free(struct bartizan_config *config);
+/// Frees a configuration; servers that it has started go on. User data that no server uses is dropped.
+///
+/// @own takes the configuration.
+/// @null ignored.
+/// @thread any; no other call on it may be running.
+/// @life servers that it started go on.
+/// @err none.
+BARTIZAN_API void bartizan_config_free(struct bartizan_config *config);
 
 /// Sets a setting (BARTIZAN_..., see bartizan_settings.h) to a value in its unit, BARTIZAN_OFF or BARTIZAN_AUTO. Nothing is
-/// clamped. E_NULL, E_OPTION for an unknown key (the message names the nearest), E_VALUE out of range.
+/// clamped.
+///
+/// @own what is passed in is copied.
+/// @null allowed for err.
+/// @thread one at a time per configuration.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_OPTION for an unknown key (the message names the nearest), E_VALUE out of range.
 BARTIZAN_API
 bartizan_status bartizan_config_set(struct bartizan_config *config,
                                     const char *key,
@@ -488,6 +558,12 @@ bartizan_status bartizan_config_set(struct bartizan_config *config,
                                     struct bartizan_error **err);
 
 /// As bartizan_config_set, from the form for people and files: "10s", "16KiB", "off", "auto".
+///
+/// @own what is passed in is copied.
+/// @null allowed for err.
+/// @thread one at a time per configuration.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_OPTION for an unknown key (the message names the nearest), E_VALUE malformed or out of range.
 BARTIZAN_API
 bartizan_status bartizan_config_set_text(struct bartizan_config *config,
                                          const char *key,
@@ -495,7 +571,13 @@ bartizan_status bartizan_config_set_text(struct bartizan_config *config,
                                          size_t len,
                                          struct bartizan_error **err);
 
-/// The value that a setting has now. E_NULL, E_OPTION for an unknown key.
+/// The value that a setting has now.
+///
+/// @own nothing moves.
+/// @null allowed for err.
+/// @thread one at a time per configuration.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_OPTION for an unknown key.
 BARTIZAN_API
 bartizan_status bartizan_config_get(const struct bartizan_config *config,
                                     const char *key,
@@ -503,7 +585,13 @@ bartizan_status bartizan_config_get(const struct bartizan_config *config,
                                     struct bartizan_error **err);
 
 /// Adds a listener: "127.0.0.1:0", "[::]:8443", "unix:/path". `tls` is copied, NULL = cleartext. *listener, if not NULL,
-/// receives its number, counted from 0. E_NULL, E_VALUE for a malformed address. Nothing is bound before the start.
+/// receives its number, counted from 0. Nothing is bound before the start.
+///
+/// @own address and tls are copied.
+/// @null allowed for tls, listener, err.
+/// @thread one at a time per configuration.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_VALUE for a malformed address.
 BARTIZAN_API
 bartizan_status bartizan_config_listen(struct bartizan_config *config,
                                        const char *address,
@@ -511,8 +599,14 @@ bartizan_status bartizan_config_listen(struct bartizan_config *config,
                                        uint32_t *listener,
                                        struct bartizan_error **err);
 
-/// Adds a listener on a listening socket that the program made. The library's from a successful start on, which closes it for
-/// the program; until then the program's. E_NULL, E_VALUE for a negative one, E_IO if it is no open descriptor.
+/// Adds a listener on a listening socket that the program made. The library's from a successful start on, which closes it
+/// for the program; until then the program's.
+///
+/// @own the socket moves to the library at a successful start; tls is copied.
+/// @null allowed for tls, listener, err.
+/// @thread one at a time per configuration.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_VALUE for a negative one, E_IO if it is no open descriptor.
 BARTIZAN_API
 bartizan_status bartizan_config_listen_fd(struct bartizan_config *config,
                                           int64_t socket,
@@ -520,8 +614,14 @@ bartizan_status bartizan_config_listen_fd(struct bartizan_config *config,
                                           uint32_t *listener,
                                           struct bartizan_error **err);
 
-/// Overrides a setting of level L for one listener, from its text form. E_NULL; E_OPTION for an unknown key or one that a
-/// listener does not have; E_VALUE for an unknown listener or a value out of range.
+/// Overrides a setting of level L for one listener, from its text form.
+///
+/// @own what is passed in is copied.
+/// @null allowed for err.
+/// @thread one at a time per configuration.
+/// @life nothing outlives the call.
+/// @err E_NULL; E_OPTION for an unknown key or one that a listener does not have; E_VALUE for an unknown listener or a
+///   value out of range.
 BARTIZAN_API
 bartizan_status bartizan_config_listener_set_text(struct bartizan_config *config,
                                                   uint32_t listener,
@@ -530,8 +630,13 @@ bartizan_status bartizan_config_listener_set_text(struct bartizan_config *config
                                                   size_t len,
                                                   struct bartizan_error **err);
 
-/// Overrides a setting of level N for one server name of a listener; "*.example" stands for one label. E_NULL, E_OPTION,
-/// E_VALUE as for bartizan_config_listener_set_text.
+/// Overrides a setting of level N for one server name of a listener; "*.example" stands for one label.
+///
+/// @own what is passed in is copied.
+/// @null allowed for err.
+/// @thread one at a time per configuration.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_OPTION, E_VALUE as for bartizan_config_listener_set_text.
 BARTIZAN_API
 bartizan_status bartizan_config_server_name_set_text(struct bartizan_config *config,
                                                      uint32_t listener,
@@ -542,7 +647,13 @@ bartizan_status bartizan_config_server_name_set_text(struct bartizan_config *con
                                                      struct bartizan_error **err);
 
 /// Adds a network ("10.0.0.0/8", "2001:db8::/32", one address) whose PROXY headers a listener believes; repeatable. With
-/// proxy_protocol on and none given the start is refused. E_NULL, E_VALUE.
+/// proxy_protocol on and none given the start is refused.
+///
+/// @own what is passed in is copied.
+/// @null allowed for err.
+/// @thread one at a time per configuration.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_VALUE.
 BARTIZAN_API
 bartizan_status bartizan_config_trust_proxy(struct bartizan_config *config,
                                             uint32_t listener,
@@ -550,8 +661,13 @@ bartizan_status bartizan_config_trust_proxy(struct bartizan_config *config,
                                             struct bartizan_error **err);
 
 /// Says who answers: `fn`, called on the reactor (BARTIZAN_MODE_INLINE: must not block) or on a worker thread
-/// (BARTIZAN_MODE_WORKERS), concurrently. `user_data` and `drop` move at the call, also when it fails; a handler that was set
-/// before is replaced. E_NULL, E_VALUE for an unknown mode, E_STATE with queues: a handler or queues, not both.
+/// (BARTIZAN_MODE_WORKERS), concurrently. A handler that was set before is replaced.
+///
+/// @own user_data and drop move at the call, also when it fails.
+/// @null allowed for user_data, drop, err.
+/// @thread one at a time per configuration.
+/// @life user_data until drop, after the last call of the last server.
+/// @err E_NULL, E_VALUE for an unknown mode, E_STATE with queues: a handler or queues, not both.
 BARTIZAN_API
 bartizan_status bartizan_config_handler(struct bartizan_config *config,
                                         uint32_t mode,
@@ -561,17 +677,28 @@ bartizan_status bartizan_config_handler(struct bartizan_config *config,
                                         struct bartizan_error **err);
 
 /// Adds a completion queue that requests go to, in turn with the others; repeatable. `event_mask` adds 1 <<
-/// BARTIZAN_EV_CONNECTION, 1 << BARTIZAN_EV_LOG, 1 << BARTIZAN_EV_REQUEST_END: each queue that asks for them gets them all. A
-/// queue serves one server, and stays the program's. E_NULL, E_VALUE for an unknown bit, E_STATE with a handler or a queue
-/// that was added already.
+/// BARTIZAN_EV_CONNECTION, 1 << BARTIZAN_EV_LOG, 1 << BARTIZAN_EV_REQUEST_END: each queue that asks for them gets them all.
+/// A queue serves one server, and stays the program's.
+///
+/// @own the queue stays the program's.
+/// @null allowed for err.
+/// @thread one at a time per configuration.
+/// @life the queue outlives the configuration.
+/// @err E_NULL, E_VALUE for an unknown bit, E_STATE with a handler or a queue that was added already.
 BARTIZAN_API
 bartizan_status bartizan_config_queue(struct bartizan_config *config,
                                       struct bartizan_queue *queue,
                                       uint64_t event_mask,
                                       struct bartizan_error **err);
 
-/// Calls `start` on each thread of the library as it starts and `stop` as it ends; either may be NULL, not both. For virtual
-/// machines that a thread attaches to. `user_data` and `drop` move at the call, also when it fails. E_NULL.
+/// Calls `start` on each thread of the library as it starts and `stop` as it ends; either may be NULL, not both. For
+/// virtual machines that a thread attaches to.
+///
+/// @own user_data and drop move at the call, also when it fails.
+/// @null allowed for one of start and stop, user_data, drop, err.
+/// @thread one at a time per configuration.
+/// @life user_data until drop, after the last call of the last server.
+/// @err E_NULL.
 BARTIZAN_API
 bartizan_status bartizan_config_thread_hooks(struct bartizan_config *config,
                                              bartizan_thread_fn start,
@@ -581,7 +708,12 @@ bartizan_status bartizan_config_thread_hooks(struct bartizan_config *config,
                                              struct bartizan_error **err);
 
 /// Calls `fn` for each phase that a connection enters, and for its close: per connection in order, never concurrently.
-/// `user_data` and `drop` move at the call, also when it fails. E_NULL.
+///
+/// @own user_data and drop move at the call, also when it fails.
+/// @null allowed for user_data, drop, err.
+/// @thread one at a time per configuration.
+/// @life user_data until drop, after the last call of the last server.
+/// @err E_NULL.
 BARTIZAN_API
 bartizan_status bartizan_config_on_connection(struct bartizan_config *config,
                                               bartizan_connection_fn fn,
@@ -589,7 +721,13 @@ bartizan_status bartizan_config_on_connection(struct bartizan_config *config,
                                               bartizan_drop_fn drop,
                                               struct bartizan_error **err);
 
-/// Calls `fn` once per request, when it ended. `user_data` and `drop` move at the call, also when it fails. E_NULL.
+/// Calls `fn` once per request, when it ended.
+///
+/// @own user_data and drop move at the call, also when it fails.
+/// @null allowed for user_data, drop, err.
+/// @thread one at a time per configuration.
+/// @life user_data until drop, after the last call of the last server.
+/// @err E_NULL.
 BARTIZAN_API
 bartizan_status bartizan_config_on_request_end(struct bartizan_config *config,
                                                bartizan_request_end_fn fn,
@@ -597,8 +735,13 @@ bartizan_status bartizan_config_on_request_end(struct bartizan_config *config,
                                                bartizan_drop_fn drop,
                                                struct bartizan_error **err);
 
-/// Calls `fn` for log records up to `max_level` (BARTIZAN_LOG_*), from any thread, concurrently. `user_data` and `drop` move at
-/// the call, also when it fails. E_NULL, E_VALUE for an unknown level.
+/// Calls `fn` for log records up to `max_level` (BARTIZAN_LOG_*), from any thread, concurrently.
+///
+/// @own user_data and drop move at the call, also when it fails.
+/// @null allowed for user_data, drop, err.
+/// @thread one at a time per configuration.
+/// @life user_data until drop, after the last call of the last server.
+/// @err E_NULL, E_VALUE for an unknown level.
 BARTIZAN_API
 bartizan_status bartizan_config_on_log(struct bartizan_config *config,
                                        uint32_t max_level,
@@ -608,7 +751,13 @@ bartizan_status bartizan_config_on_log(struct bartizan_config *config,
                                        struct bartizan_error **err);
 
 /// Makes an identity from a certificate chain, its own certificate first, and its private key, both PEM in memory. Both are
-/// copied, and checked to belong together. On success *out is the program's. E_NULL, E_TLS (PEM, key, chain, mismatch).
+/// copied, and checked to belong together.
+///
+/// @own both are copied; on success *out is the program's.
+/// @null allowed for err.
+/// @thread any.
+/// @life until bartizan_identity_free.
+/// @err E_NULL, E_TLS (PEM, key, chain, mismatch).
 BARTIZAN_API
 bartizan_status bartizan_identity_from_pem(const void *chain,
                                            size_t chain_len,
@@ -618,64 +767,120 @@ bartizan_status bartizan_identity_from_pem(const void *chain,
                                            struct bartizan_error **err);
 
 /// Makes an identity for development: a fresh key and a certificate that it signs itself, for a comma-separated list of DNS
-/// names and IP addresses. A server that uses one says so in its log. On success *out is the program's. E_NULL, E_VALUE.
+/// names and IP addresses. A server that uses one says so in its log.
+///
+/// @own names are copied; on success *out is the program's.
+/// @null allowed for err.
+/// @thread any.
+/// @life until bartizan_identity_free.
+/// @err E_NULL, E_VALUE.
 BARTIZAN_API
 bartizan_status bartizan_identity_self_signed(const char *names,
                                               size_t len,
                                               struct bartizan_identity **out,
                                               struct bartizan_error **err);
 
-/// Frees an identity; descriptions that it was given to keep their copy. NULL is ignored. Never blocks.
+/// Frees an identity; descriptions that it was given to keep their copy.
+///
+/// @own takes the identity.
+/// @null ignored.
+/// @thread any; no other call on it may be running.
+/// @life descriptions keep their copy.
+/// @err none.
 BARTIZAN_API void bartizan_identity_free(struct bartizan_identity *identity);
 
-/// Makes a description with policy "intermediate", ALPN "h2,http/1.1" and no identity yet. The program's; NULL only after a
-/// bug of ours.
-BARTIZAN_API
-struct bartizan_tls *bartizan_tls_new(void);
+/// Makes a description with policy "intermediate", ALPN "h2,http/1.1" and no identity yet.
+///
+/// @own the program's.
+/// @null takes no pointer.
+/// @thread any.
+/// @life until bartizan_tls_free.
+/// @err NULL after a bug of ours.
+BARTIZAN_API struct bartizan_tls *bartizan_tls_new(void);
 
-/// Frees a description; listeners and servers keep their copy. NULL is ignored. Never blocks.
+/// Frees a description; listeners and servers keep their copy.
+///
+/// @own takes the description.
+/// @null ignored.
+/// @thread any; no other call on it may be running.
+/// @life listeners and servers keep their copy.
+/// @err none.
 BARTIZAN_API void bartizan_tls_free(struct bartizan_tls *tls);
 
-/// Chooses groups, suites and versions by a named policy, in place of what was set of the three: "intermediate" (TLS 1.2 and
-/// 1.3), "modern" (1.3 only), "pq-required" (1.3 with a post-quantum group only). E_NULL, E_OPTION for an unknown name.
+/// Chooses groups, suites and versions by a named policy, in place of what was set of the three: "intermediate" (TLS 1.2
+/// and 1.3), "modern" (1.3 only), "pq-required" (1.3 with a post-quantum group only).
+///
+/// @own what is passed in is copied.
+/// @null allowed for err.
+/// @thread one at a time per description.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_OPTION for an unknown name.
 BARTIZAN_API
 bartizan_status bartizan_tls_policy(struct bartizan_tls *tls,
                                     const char *name,
                                     struct bartizan_error **err);
 
-/// Sets the key-exchange groups ("curves"), comma separated, in our order of preference: "X25519MLKEM768,X25519". E_NULL,
-/// E_OPTION for an unknown name (the message lists the known ones), E_VALUE for an empty item or a double.
+/// Sets the key-exchange groups ("curves"), comma separated, in our order of preference: "X25519MLKEM768,X25519".
+///
+/// @own what is passed in is copied.
+/// @null allowed for err.
+/// @thread one at a time per description.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_OPTION for an unknown name (the message lists the known ones), E_VALUE for an empty item or a double.
 BARTIZAN_API
 bartizan_status bartizan_tls_groups(struct bartizan_tls *tls,
                                     const char *list,
                                     size_t len,
                                     struct bartizan_error **err);
 
-/// Sets the cipher suites of TLS 1.2 and 1.3 in one list, by IANA name, in our order of preference. E_NULL, E_OPTION, E_VALUE.
+/// Sets the cipher suites of TLS 1.2 and 1.3 in one list, by IANA name, in our order of preference.
+///
+/// @own what is passed in is copied.
+/// @null allowed for err.
+/// @thread one at a time per description.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_OPTION, E_VALUE.
 BARTIZAN_API
 bartizan_status bartizan_tls_suites(struct bartizan_tls *tls,
                                     const char *list,
                                     size_t len,
                                     struct bartizan_error **err);
 
-/// Sets the versions: "TLSv1.2,TLSv1.3". One that no suite or group is left for is an error at start. E_NULL, E_OPTION,
-/// E_VALUE.
+/// Sets the versions: "TLSv1.2,TLSv1.3". One that no suite or group is left for is an error at start.
+///
+/// @own what is passed in is copied.
+/// @null allowed for err.
+/// @thread one at a time per description.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_OPTION, E_VALUE.
 BARTIZAN_API
 bartizan_status bartizan_tls_versions(struct bartizan_tls *tls,
                                       const char *list,
                                       size_t len,
                                       struct bartizan_error **err);
 
-/// Sets the ALPN protocols: "h2,http/1.1". A client that offers only others is turned away. E_NULL, E_OPTION, E_VALUE.
+/// Sets the ALPN protocols: "h2,http/1.1". A client that offers only others is turned away.
+///
+/// @own what is passed in is copied.
+/// @null allowed for err.
+/// @thread one at a time per description.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_OPTION, E_VALUE.
 BARTIZAN_API
 bartizan_status bartizan_tls_alpn(struct bartizan_tls *tls,
                                   const char *list,
                                   size_t len,
                                   struct bartizan_error **err);
 
-/// Sets the identity for a server name (SNI; "*.example" stands for one label), or with NULL the default for clients that send
-/// no name or one that nothing matches. Without a default those are turned away with unrecognized_name. The identity is
-/// shared, not consumed. E_NULL, E_VALUE for a malformed name.
+/// Sets the identity for a server name (SNI; "*.example" stands for one label), or with NULL the default for clients that
+/// send no name or one that nothing matches. Without a default those are turned away with unrecognized_name. The identity
+/// is shared, not consumed.
+///
+/// @own the identity is shared, not consumed.
+/// @null allowed for server_name, err.
+/// @thread one at a time per description.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_VALUE for a malformed name.
 BARTIZAN_API
 bartizan_status bartizan_tls_identity(struct bartizan_tls *tls,
                                       const char *server_name,
@@ -683,15 +888,27 @@ bartizan_status bartizan_tls_identity(struct bartizan_tls *tls,
                                       struct bartizan_error **err);
 
 /// Takes identity, policy and client rules for one server name from another description, which is copied. It may be `tls`
-/// itself. E_NULL, E_VALUE for a malformed name or a description without an identity.
+/// itself.
+///
+/// @own other is copied.
+/// @null allowed for err.
+/// @thread one at a time per description.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_VALUE for a malformed name or a description without an identity.
 BARTIZAN_API
 bartizan_status bartizan_tls_server_name(struct bartizan_tls *tls,
                                          const char *server_name,
                                          const struct bartizan_tls *other,
                                          struct bartizan_error **err);
 
-/// Asks clients for a certificate (BARTIZAN_CLIENT_AUTH_*) that must come from these CA certificates, PEM in memory; X509 CRL
-/// blocks among them revoke. Copied. E_NULL; E_VALUE for an unknown mode, or without a CA where one is needed; E_TLS.
+/// Asks clients for a certificate (BARTIZAN_CLIENT_AUTH_*) that must come from these CA certificates, PEM in memory; X509
+/// CRL blocks among them revoke. Copied.
+///
+/// @own what is passed in is copied.
+/// @null allowed for err.
+/// @thread one at a time per description.
+/// @life nothing outlives the call.
+/// @err E_NULL; E_VALUE for an unknown mode, or without a CA where one is needed; E_TLS.
 BARTIZAN_API
 bartizan_status bartizan_tls_client_auth(struct bartizan_tls *tls,
                                          uint32_t mode,
@@ -700,24 +917,48 @@ bartizan_status bartizan_tls_client_auth(struct bartizan_tls *tls,
                                          struct bartizan_error **err);
 
 /// Sets the keys of session tickets, to be shared by the hosts that resume each other's sessions: `count` times
-/// BARTIZAN_TICKET_KEY_LEN octets, copied; the first seals, all open. 0 = keys are made and rotated inside. E_NULL, E_VALUE.
+/// BARTIZAN_TICKET_KEY_LEN octets, copied; the first seals, all open. 0 = keys are made and rotated inside.
+///
+/// @own what is passed in is copied.
+/// @null allowed for err.
+/// @thread one at a time per description.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_VALUE.
 BARTIZAN_API
 bartizan_status bartizan_tls_ticket_keys(struct bartizan_tls *tls,
                                          const void *keys,
                                          size_t count,
                                          struct bartizan_error **err);
 
-/// Makes a queue without a server. On success *out is the program's. E_NULL, E_IO when descriptors ran out.
+/// Makes a queue without a server.
+///
+/// @own on success *out is the program's.
+/// @null allowed for err.
+/// @thread any.
+/// @life until bartizan_queue_free.
+/// @err E_NULL, E_IO when descriptors ran out.
 BARTIZAN_API bartizan_status bartizan_queue_new(struct bartizan_queue **out, struct bartizan_error **err);
 
 /// The descriptor to wait on: readable while events wait, level-triggered, for poll, epoll or an event loop. The queue's:
-/// never read or close it; it ends with bartizan_queue_free. -1 for NULL, and after `fork`. Any thread.
+/// never read or close it; it ends with bartizan_queue_free. -1 for NULL, and after `fork`.
+///
+/// @own the descriptor is the queue's.
+/// @null gives -1.
+/// @thread any; never blocks.
+/// @life until bartizan_queue_free.
+/// @err -1, also after fork.
 BARTIZAN_API
 int64_t bartizan_queue_fd(const struct bartizan_queue *queue);
 
 /// Takes up to `max` events, waiting at most `timeout_ms` for the first (0 = not at all, -1 = for ever). OK: *n > 0 events.
-/// AGAIN: none, the time is over or bartizan_queue_wake was called. E_CLOSED: SHUTDOWN was handed out. Many threads may
-/// call. E_NULL, E_VALUE (max 0, timeout below -1), E_DEADLOCK on a reactor thread with a timeout.
+/// AGAIN: none, the time is over or bartizan_queue_wake was called.
+///
+/// @own a REQUEST carries one reference, a record is the program's until released; the array is the program's.
+/// @null E_NULL.
+/// @thread any, several at once; blocks with a timeout.
+/// @life events may be copied; what they point to lives until released.
+/// @err E_CLOSED once SHUTDOWN was handed out, E_NULL, E_VALUE (max 0, timeout below -1), E_DEADLOCK on a reactor thread
+///   with a timeout.
 BARTIZAN_API
 bartizan_status bartizan_queue_next(struct bartizan_queue *queue,
                                     struct bartizan_event *events,
@@ -725,31 +966,60 @@ bartizan_status bartizan_queue_next(struct bartizan_queue *queue,
                                     int64_t timeout_ms,
                                     size_t *n);
 
-/// Ends the records of a batch (CONNECTION, LOG, REQUEST_END), which are not read any more; events of other kinds are skipped.
-/// E_NULL; E_HANDLE if one of them is no event of this queue or was released, and then none is. Any thread.
+/// Ends the records of a batch (CONNECTION, LOG, REQUEST_END), which are not read any more; events of other kinds are
+/// skipped.
+///
+/// @own takes the records of the events.
+/// @null allowed for events when n is 0.
+/// @thread any; never blocks.
+/// @life what the events point to ends.
+/// @err E_NULL; E_HANDLE if one of them is no event of this queue or was released, and then none is.
 BARTIZAN_API
 bartizan_status bartizan_queue_release(struct bartizan_queue *queue,
                                        const struct bartizan_event *events,
                                        size_t n);
 
-/// Lets one bartizan_queue_next return AGAIN; remembered until then. Async-signal-safe; any thread. E_NULL.
+/// Lets one bartizan_queue_next return AGAIN; remembered until then, and async-signal-safe.
+///
+/// @own nothing moves.
+/// @null E_NULL.
+/// @thread any, also in a signal handler.
+/// @life nothing outlives the call.
+/// @err E_NULL.
 BARTIZAN_API bartizan_status bartizan_queue_wake(struct bartizan_queue *queue);
 
-/// Frees a queue and the records that it handed out. Requests that wait in it get 503, and so do those that its server sends
-/// there later; ids that were handed out stay valid. NULL is ignored. Never blocks.
+/// Frees a queue and the records that it handed out. Requests that wait in it get 503, and so do those that its server
+/// sends there later; ids that were handed out stay valid.
+///
+/// @own takes the queue and the records that it handed out.
+/// @null ignored.
+/// @thread any; no other call on it may be running.
+/// @life ids that were handed out stay valid.
+/// @err none.
 BARTIZAN_API
 void bartizan_queue_free(struct bartizan_queue *queue);
 
 /// Checks a configuration, tells everything that is wrong with it at once, and starts a server; returns when every listener
-/// accepts. The configuration is copied and may be freed or reused. On success *out is the program's. E_NULL, E_VALUE,
-/// E_STATE (nobody answers; a queue that has a server), E_TLS, E_IO (bind, listen, descriptor). Any thread.
+/// accepts. The configuration is copied and may be freed or reused.
+///
+/// @own config is copied; on success *out is the program's.
+/// @null allowed for err.
+/// @thread any; one at a time per configuration; blocks until every listener accepts.
+/// @life the server until bartizan_server_free.
+/// @err E_NULL, E_VALUE, E_STATE (nobody answers; a queue that has a server), E_TLS, E_IO (bind, listen, descriptor).
 BARTIZAN_API
 bartizan_status bartizan_server_start(const struct bartizan_config *config,
                                       struct bartizan_server **out,
                                       struct bartizan_error **err);
 
-/// The address of a listener, with the port that the system chose: "127.0.0.1:45123", "unix:/path". *len is its length without
-/// the NUL; E_LIMIT if `cap` is not more than that, and then nothing is written. E_NULL, E_VALUE: no such listener. Any thread.
+/// The address of a listener, with the port that the system chose: "127.0.0.1:45123", "unix:/path". *len is its length
+/// without the NUL.
+///
+/// @own buf is the program's.
+/// @null allowed for buf when cap is 0.
+/// @thread any; never blocks.
+/// @life nothing outlives the call.
+/// @err E_LIMIT if cap is not more than *len: nothing is written; E_NULL, E_VALUE: no such listener.
 BARTIZAN_API
 bartizan_status bartizan_server_address(const struct bartizan_server *server,
                                         uint32_t listener,
@@ -757,42 +1027,83 @@ bartizan_status bartizan_server_address(const struct bartizan_server *server,
                                         size_t cap,
                                         size_t *len);
 
-/// Replaces identities, policy and keys of a listener: at once and as a whole, for new handshakes only. Copied. On failure the
-/// old ones stay. E_NULL, E_VALUE, E_TLS, E_STATE for a cleartext listener. Any thread.
+/// Replaces identities, policy and keys of a listener: at once and as a whole, for new handshakes only. Copied. On failure
+/// the old ones stay.
+///
+/// @own tls is copied.
+/// @null allowed for err.
+/// @thread any; one at a time per description.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_VALUE, E_TLS, E_STATE for a cleartext listener.
 BARTIZAN_API
 bartizan_status bartizan_server_update_tls(struct bartizan_server *server,
                                            uint32_t listener,
                                            const struct bartizan_tls *tls,
                                            struct bartizan_error **err);
 
-/// Ends the server: no new connections, idle ones close, requests in flight complete within `grace_ms`, then the rest is cut.
-/// -1 = the setting drain_timeout, 0 = at once; again with less = sooner. Returns at once. E_NULL, E_VALUE. Any thread, also
-/// in a callback.
+/// Ends the server: no new connections, idle ones close, requests in flight complete within `grace_ms`, then the rest is
+/// cut. -1 = the setting drain_timeout, 0 = at once; again with less = sooner. Returns at once.
+///
+/// @own nothing moves.
+/// @null E_NULL.
+/// @thread any, also in a callback; never blocks.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_VALUE.
 BARTIZAN_API
 bartizan_status bartizan_server_shutdown(struct bartizan_server *server,
                                          int64_t grace_ms);
 
-/// Waits until a server that was shut down has ended: connections closed, callbacks returned, drops ran. At most `timeout_ms`
-/// (0 = not at all, -1 = for ever). E_NULL, E_VALUE, E_TIMEOUT; E_DEADLOCK on a thread of the library. Any other thread.
+/// Waits until a server that was shut down has ended: connections closed, callbacks returned, drops ran. At most
+/// `timeout_ms` (0 = not at all, -1 = for ever).
+///
+/// @own nothing moves.
+/// @null E_NULL.
+/// @thread any but those of the library; blocks.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_VALUE, E_TIMEOUT; E_DEADLOCK on a thread of the library.
 BARTIZAN_API
 bartizan_status bartizan_server_wait(struct bartizan_server *server,
                                      int64_t timeout_ms);
 
-/// Gives freed memory pages back to the system, after a peak. E_NULL. Any thread.
+/// Gives freed memory pages back to the system, after a peak.
+///
+/// @own nothing moves.
+/// @null E_NULL.
+/// @thread any; never blocks.
+/// @life nothing outlives the call.
+/// @err E_NULL.
 BARTIZAN_API bartizan_status bartizan_server_trim(struct bartizan_server *server);
 
-/// Frees a server: as bartizan_server_shutdown(server, 0), and the rest ends by itself. Ids and views live on until they are
-/// released. NULL is ignored. Never blocks; any thread, also in a callback.
+/// Frees a server: as bartizan_server_shutdown(server, 0), and the rest ends by itself. Ids and views live on until they
+/// are released.
+///
+/// @own takes the server.
+/// @null ignored.
+/// @thread any, also in a callback; no other call on it may be running.
+/// @life ids and views live on until released; the rest ends by itself.
+/// @err none.
 BARTIZAN_API
 void bartizan_server_free(struct bartizan_server *server);
 
-/// Fills one consistent snapshot in; the caller has set struct_size. E_NULL, E_STRUCT. Any thread; never blocks.
+/// Fills one consistent snapshot in; the caller has set struct_size.
+///
+/// @own the structure is the program's.
+/// @null E_NULL.
+/// @thread any; never blocks.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_STRUCT.
 BARTIZAN_API
 bartizan_status bartizan_server_metrics(const struct bartizan_server *server,
                                         struct bartizan_metrics *inout);
 
-/// Open connections by phase (index = phase id) and closed ones by reason (index = reason id, so that [0] is 0), both from one
-/// snapshot. Fills what exists and zeroes the rest of each array; an array of 0 elements may be NULL. E_NULL. Any thread.
+/// Open connections by phase (index = phase id) and closed ones by reason (index = reason id, so that [0] is 0), both from
+/// one snapshot. Fills what exists and zeroes the rest of each array; an array of 0 elements may be NULL.
+///
+/// @own the arrays are the program's.
+/// @null allowed for an array of 0 elements.
+/// @thread any; never blocks.
+/// @life nothing outlives the call.
+/// @err E_NULL.
 BARTIZAN_API
 bartizan_status bartizan_server_counts(const struct bartizan_server *server,
                                        uint64_t *open_by_phase,
@@ -800,8 +1111,14 @@ bartizan_status bartizan_server_counts(const struct bartizan_server *server,
                                        uint64_t *closed_by_reason,
                                        size_t reasons);
 
-/// All metrics as OpenMetrics 1.0 text. *len is its length without the NUL; E_LIMIT if `cap` is not more than that, and then
-/// nothing is written: ask again with some room to spare, since numbers grow. E_NULL. Any thread.
+/// All metrics as OpenMetrics 1.0 text. *len is its length without the NUL; numbers grow, so ask again with some room to
+/// spare.
+///
+/// @own buf is the program's.
+/// @null allowed for buf when cap is 0.
+/// @thread any; never blocks.
+/// @life nothing outlives the call.
+/// @err E_LIMIT if cap is not more than *len: nothing is written; E_NULL.
 BARTIZAN_API
 bartizan_status bartizan_server_metrics_text(const struct bartizan_server *server,
                                              char *buf,
@@ -809,13 +1126,24 @@ bartizan_status bartizan_server_metrics_text(const struct bartizan_server *serve
                                              size_t *len);
 
 /// The view of a request: everything about it in one structure, the request's until it is released, also after an answer, a
-/// cancel and bartizan_server_free. E_NULL, E_HANDLE. Any thread.
+/// cancel and bartizan_server_free.
+///
+/// @own the view is the request's.
+/// @null E_NULL.
+/// @thread any; never blocks.
+/// @life until the last release, also after an answer, a cancel and bartizan_server_free.
+/// @err E_NULL, E_HANDLE.
 BARTIZAN_API
 bartizan_status bartizan_request_get(bartizan_request request,
                                      const struct bartizan_request_view **out);
 
-/// The value of the `nth` field of this name, counted from 0; the name in any case. *value points into the request. E_NULL,
-/// E_HANDLE, E_VALUE: no such field. Any thread.
+/// The value of the `nth` field of this name, counted from 0; the name in any case. *value points into the request.
+///
+/// @own *value points into the request.
+/// @null allowed for name of no octets.
+/// @thread any; never blocks.
+/// @life until the last release.
+/// @err E_NULL, E_HANDLE, E_VALUE: no such field.
 BARTIZAN_API
 bartizan_status bartizan_request_header(bartizan_request request,
                                         const char *name,
@@ -823,32 +1151,52 @@ bartizan_status bartizan_request_header(bartizan_request request,
                                         size_t nth,
                                         struct bartizan_str *value);
 
-/// A certificate of the client's chain in DER, its own at index 0. *der points into the request. E_NULL, E_HANDLE, E_VALUE
-/// past the end. Any thread.
+/// A certificate of the client's chain in DER, its own at index 0. *der points into the request.
+///
+/// @own *der points into the request.
+/// @null E_NULL.
+/// @thread any; never blocks.
+/// @life until the last release.
+/// @err E_NULL, E_HANDLE, E_VALUE past the end.
 BARTIZAN_API
 bartizan_status bartizan_request_peer_certificate(bartizan_request request,
                                                   size_t index,
                                                   const void **der,
                                                   size_t *len);
 
-/// OK while the exchange lives; E_CANCELLED, with the reason, once cancel was raised (after peer.closed an answer may still go
-/// out). Lock-free. `reason` may be NULL. E_HANDLE. Any thread.
+/// Whether cancel was raised: OK while the exchange lives. Lock-free. After peer.closed an answer may still go out.
+///
+/// @own nothing moves.
+/// @null allowed for reason.
+/// @thread any; never blocks.
+/// @life nothing outlives the call.
+/// @err E_CANCELLED with the reason in *reason, E_HANDLE.
 BARTIZAN_API
 bartizan_status bartizan_request_cancelled(bartizan_request request,
                                            uint32_t *reason);
 
-/// Calls `fn` when the exchange is cancelled, on the reactor, perhaps while bartizan_request_release returns: free in `drop`.
-/// If it is cancelled already, `fn` is called before return. Once per request. `user_data` and `drop` move at the call, also
-/// when it fails. E_NULL, E_HANDLE, E_STATE the second time or with a queue, which carries the event instead. Any thread.
+/// Calls `fn` when the exchange is cancelled, on the reactor, perhaps while bartizan_request_release returns: free in
+/// `drop`. If it is cancelled already, `fn` is called before return. Once per request.
+///
+/// @own user_data and drop move at the call, also when it fails.
+/// @null allowed for user_data, drop.
+/// @thread any; never blocks.
+/// @life user_data until drop, after the last call.
+/// @err E_NULL, E_HANDLE, E_STATE the second time or with a queue, which carries the event instead.
 BARTIZAN_API
 bartizan_status bartizan_request_on_cancel(bartizan_request request,
                                            bartizan_cancel_fn fn,
                                            void *user_data,
                                            bartizan_drop_fn drop);
 
-/// Calls `fn` for armed readiness (bartizan_body_arm, bartizan_response_arm): never inside arm nor concurrently with itself,
-/// but maybe before the request callback returned. Once per request. `user_data` and `drop` move at the call, also when it
-/// fails. E_NULL, E_HANDLE, E_STATE the second time or with a queue, which carries events instead. Any thread.
+/// Calls `fn` for armed readiness (bartizan_body_arm, bartizan_response_arm): never inside arm nor concurrently with
+/// itself, but maybe before the request callback returned. Once per request.
+///
+/// @own user_data and drop move at the call, also when it fails.
+/// @null allowed for user_data, drop.
+/// @thread any; never blocks.
+/// @life user_data until drop, after the last call.
+/// @err E_NULL, E_HANDLE, E_STATE the second time or with a queue, which carries events instead.
 BARTIZAN_API
 bartizan_status bartizan_request_on_ready(bartizan_request request,
                                           bartizan_ready_fn fn,
@@ -856,40 +1204,82 @@ bartizan_status bartizan_request_on_ready(bartizan_request request,
                                           bartizan_drop_fn drop);
 
 /// Moves a limit of level Q of this request, tighter or wider, at any time before it strikes; counted on the phase's own
-/// clock, from its start. E_NULL, E_HANDLE, E_OPTION, E_VALUE, E_CANCELLED. Any thread.
+/// clock, from its start.
+///
+/// @own what is passed in is copied.
+/// @null E_NULL.
+/// @thread any; never blocks.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_HANDLE, E_OPTION, E_VALUE, E_CANCELLED.
 BARTIZAN_API
 bartizan_status bartizan_request_set(bartizan_request request,
                                      const char *key,
                                      int64_t value);
 
 /// As bartizan_request_set, from the text form: "10s", "16KiB", "off".
+///
+/// @own what is passed in is copied.
+/// @null E_NULL.
+/// @thread any; never blocks.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_HANDLE, E_OPTION, E_VALUE, E_CANCELLED.
 BARTIZAN_API
 bartizan_status bartizan_request_set_text(bartizan_request request,
                                           const char *key,
                                           const char *text,
                                           size_t len);
 
-/// The time left on the clock that a timeout of level Q bounds; BARTIZAN_OFF = none. E_NULL, E_HANDLE, E_OPTION. Any thread.
+/// The time left on the clock that a timeout of level Q bounds; BARTIZAN_OFF = none.
+///
+/// @own nothing moves.
+/// @null E_NULL.
+/// @thread any; never blocks.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_HANDLE, E_OPTION.
 BARTIZAN_API
 bartizan_status bartizan_request_remaining(bartizan_request request,
                                            const char *key,
                                            int64_t *ms);
 
-/// Marks a request; its events carry the mark from now on. E_HANDLE. Any thread.
+/// Marks a request; its events carry the mark from now on.
+///
+/// @own nothing moves.
+/// @null takes no pointer.
+/// @thread any; never blocks.
+/// @life nothing outlives the call.
+/// @err E_HANDLE.
 BARTIZAN_API bartizan_status bartizan_request_tag(bartizan_request request, uint64_t tag);
 
-/// Adds a reference, for another owner to release. E_HANDLE. Any thread.
+/// Adds a reference, for another owner to release.
+///
+/// @own one reference more.
+/// @null takes no pointer.
+/// @thread any; never blocks.
+/// @life the id lives until as many releases.
+/// @err E_HANDLE.
 BARTIZAN_API bartizan_status bartizan_request_retain(bartizan_request request);
 
 /// Gives one reference back. With the last one the id and the view end; a request without an answer gets 500, an unfinished
-/// answer is aborted. E_HANDLE. Any thread.
+/// answer is aborted.
+///
+/// @own takes one reference.
+/// @null takes no pointer.
+/// @thread any; never blocks.
+/// @life with the last reference id and view end.
+/// @err E_HANDLE.
 BARTIZAN_API
 bartizan_status bartizan_request_release(bartizan_request request);
 
-/// Copies content into `buf`, waiting at most `timeout_ms` (0 = not at all, -1 = for ever). OK: *n > 0 octets. EOF: the content
-/// is complete. AGAIN: nothing now (timeout 0). E_TIMEOUT. E_LIMIT: it is larger than max_body_bytes; later calls give
-/// E_CANCELLED and the library sends 413. E_STATE while another thread reads. E_NULL, E_VALUE (cap 0, timeout below -1),
-/// E_HANDLE, E_CANCELLED, E_DEADLOCK on a reactor thread with a timeout. Any thread.
+/// Copies content into `buf`, waiting at most `timeout_ms` (0 = not at all, -1 = for ever). OK: *n > 0 octets. EOF: the
+/// content is complete. AGAIN: nothing now (timeout 0).
+///
+/// @own buf is the program's, and not written to after the call.
+/// @null E_NULL.
+/// @thread any; blocks with a timeout.
+/// @life nothing outlives the call.
+/// @err E_TIMEOUT; E_LIMIT when it meets max_body_bytes, and E_CANCELLED afterwards: the library sends 413; E_STATE while
+///   another thread reads; E_NULL, E_VALUE (cap 0, timeout below -1), E_HANDLE, E_CANCELLED, E_DEADLOCK on a reactor thread
+///   with a timeout.
 BARTIZAN_API
 bartizan_status bartizan_body_read(bartizan_request request,
                                    void *buf,
@@ -897,33 +1287,57 @@ bartizan_status bartizan_body_read(bartizan_request request,
                                    int64_t timeout_ms,
                                    size_t *n);
 
-/// Shows the content that is here without taking it: *ptr is valid until the next consume, read or release; the program orders
-/// its own peek and consume. OK: *len > 0. EOF: complete. AGAIN: nothing now. E_LIMIT, E_CANCELLED as for
-/// bartizan_body_read. E_NULL, E_HANDLE. Any thread.
+/// Shows the content that is here without taking it: *ptr is valid until the next consume, read or release; the program
+/// orders its own peek and consume. OK: *len > 0. EOF: complete. AGAIN: nothing now.
+///
+/// @own *ptr points into the request.
+/// @null E_NULL.
+/// @thread any; never blocks.
+/// @life until the next consume, read or release.
+/// @err E_LIMIT, E_CANCELLED as for bartizan_body_read; E_NULL, E_HANDLE.
 BARTIZAN_API
 bartizan_status bartizan_body_peek(bartizan_request request,
                                    const void **ptr,
                                    size_t *len);
 
-/// Takes the first `n` octets of the content that is here, so that the peer may send more. E_HANDLE, E_VALUE if there are
-/// fewer. Any thread.
-BARTIZAN_API
-bartizan_status bartizan_body_consume(bartizan_request request,
-                                      size_t n);
+/// Takes the first `n` octets of the content that is here, so that the peer may send more.
+///
+/// @own nothing moves.
+/// @null takes no pointer.
+/// @thread any; never blocks.
+/// @life nothing outlives the call.
+/// @err E_HANDLE, E_VALUE if there are fewer.
+BARTIZAN_API bartizan_status bartizan_body_consume(bartizan_request request, size_t n);
 
-/// Asks for one BARTIZAN_EV_BODY, or one call of on_ready, when content is readable, complete, or will not come. E_HANDLE,
-/// E_STATE with neither a queue nor on_ready, E_CANCELLED. Any thread.
+/// Asks for one BARTIZAN_EV_BODY, or one call of on_ready, when content is readable, complete, or will not come.
+///
+/// @own nothing moves.
+/// @null takes no pointer.
+/// @thread any; never blocks.
+/// @life nothing outlives the call.
+/// @err E_HANDLE, E_STATE with neither a queue nor on_ready, E_CANCELLED.
 BARTIZAN_API
 bartizan_status bartizan_body_arm(bartizan_request request);
 
-/// The trailer fields, which live until the request is released. E_NULL, E_HANDLE, E_STATE before EOF. Any thread.
+/// The trailer fields, which live until the request is released.
+///
+/// @own *trailers points into the request.
+/// @null E_NULL.
+/// @thread any; never blocks.
+/// @life until the last release.
+/// @err E_NULL, E_HANDLE, E_STATE before EOF.
 BARTIZAN_API
 bartizan_status bartizan_body_trailers(bartizan_request request,
                                        const struct bartizan_header **trailers,
                                        size_t *n);
 
-/// Answers in one piece; headers and body are copied. E_NULL, E_VALUE (code, forbidden field or octet), E_HANDLE, E_STATE if
-/// answered already, E_CANCELLED. Any thread.
+/// Answers in one piece; headers and body are copied.
+///
+/// @own headers and body are copied.
+/// @null allowed for headers and body of no elements.
+/// @thread any; never blocks.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_VALUE (code, forbidden field or octet), E_HANDLE, E_STATE if answered already, E_CANCELLED.
 BARTIZAN_API
 bartizan_status bartizan_respond(bartizan_request request,
                                  uint32_t code,
@@ -932,8 +1346,13 @@ bartizan_status bartizan_respond(bartizan_request request,
                                  const void *body,
                                  size_t len);
 
-/// Answers in one piece without a copy: `body` stays the program's until `drop(drop_arg)`, which is called once, also on
-/// failure; with a queue it comes as BARTIZAN_EV_DROP after a success. Errors as for bartizan_respond. Any thread.
+/// Answers in one piece without a copy. With a queue `body` comes back as BARTIZAN_EV_DROP after a success.
+///
+/// @own headers are copied; body stays the program's and is lent until drop.
+/// @null allowed for drop, drop_arg, headers and body of no elements.
+/// @thread any; never blocks.
+/// @life body until drop(drop_arg), which runs once, also on failure.
+/// @err as for bartizan_respond.
 BARTIZAN_API
 bartizan_status bartizan_respond_owned(bartizan_request request,
                                        uint32_t code,
@@ -944,16 +1363,26 @@ bartizan_status bartizan_respond_owned(bartizan_request request,
                                        bartizan_drop_fn drop,
                                        void *drop_arg);
 
-/// Sends an informational response, such as 103 early hints, before the answer. E_NULL, E_VALUE (code not 102 to 199),
-/// E_HANDLE, E_STATE, E_CANCELLED. Any thread.
+/// Sends an informational response, such as 103 early hints, before the answer.
+///
+/// @own headers are copied.
+/// @null allowed for headers of no elements.
+/// @thread any; never blocks.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_VALUE (code not 102 to 199), E_HANDLE, E_STATE, E_CANCELLED.
 BARTIZAN_API
 bartizan_status bartizan_response_informational(bartizan_request request,
                                                 uint32_t code,
                                                 const struct bartizan_header *headers,
                                                 size_t count);
 
-/// Begins an answer that is written piece by piece; `content_length` is announced and then enforced, -1 = unknown. E_NULL,
-/// E_VALUE, E_HANDLE, E_STATE, E_CANCELLED. Any thread.
+/// Begins an answer that is written piece by piece; `content_length` is announced and then enforced, -1 = unknown.
+///
+/// @own headers are copied.
+/// @null allowed for headers of no elements.
+/// @thread any; never blocks.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_VALUE, E_HANDLE, E_STATE, E_CANCELLED.
 BARTIZAN_API
 bartizan_status bartizan_response_begin(bartizan_request request,
                                         uint32_t code,
@@ -962,8 +1391,14 @@ bartizan_status bartizan_response_begin(bartizan_request request,
                                         int64_t content_length);
 
 /// Writes content, waiting for room at most `timeout_ms` (0 = not at all, -1 = for ever). OK: *accepted octets were copied,
-/// perhaps fewer than `len`. AGAIN: none now. E_TIMEOUT. Over the announced length: E_VALUE. E_NULL, E_HANDLE, E_STATE before
-/// begin or after finish, E_CANCELLED, E_DEADLOCK on a reactor thread with a timeout. Any thread.
+/// perhaps fewer than `len`. AGAIN: none now.
+///
+/// @own what was accepted is copied.
+/// @null allowed for buf of no octets.
+/// @thread any; blocks with a timeout.
+/// @life nothing outlives the call.
+/// @err E_TIMEOUT, E_VALUE over the announced length, E_NULL, E_HANDLE, E_STATE before begin or after finish, E_CANCELLED,
+///   E_DEADLOCK on a reactor thread with a timeout.
 BARTIZAN_API
 bartizan_status bartizan_response_write(bartizan_request request,
                                         const void *buf,
@@ -971,20 +1406,35 @@ bartizan_status bartizan_response_write(bartizan_request request,
                                         int64_t timeout_ms,
                                         size_t *accepted);
 
-/// Asks for one BARTIZAN_EV_WRITABLE, or one call of on_ready, when the answer has room, or can no longer be sent. E_HANDLE,
-/// E_STATE before begin or with neither a queue nor on_ready, E_CANCELLED. Any thread.
+/// Asks for one BARTIZAN_EV_WRITABLE, or one call of on_ready, when the answer has room, or can no longer be sent.
+///
+/// @own nothing moves.
+/// @null takes no pointer.
+/// @thread any; never blocks.
+/// @life nothing outlives the call.
+/// @err E_HANDLE, E_STATE before begin or with neither a queue nor on_ready, E_CANCELLED.
 BARTIZAN_API
 bartizan_status bartizan_response_arm(bartizan_request request);
 
-/// Ends an answer that was begun, with trailer fields if there are any. Short of the announced length it is aborted: E_STATE.
-/// E_NULL, E_VALUE, E_HANDLE, E_CANCELLED. Any thread.
+/// Ends an answer that was begun, with trailer fields if there are any. Short of the announced length it is aborted.
+///
+/// @own trailers are copied.
+/// @null allowed for trailers of no elements.
+/// @thread any; never blocks.
+/// @life nothing outlives the call.
+/// @err E_STATE before begin, after finish, or short of the announced length, E_NULL, E_VALUE, E_HANDLE, E_CANCELLED.
 BARTIZAN_API
 bartizan_status bartizan_response_finish(bartizan_request request,
                                          const struct bartizan_header *trailers,
                                          size_t count);
 
-/// Ends the exchange without a (complete) answer: TCP reset, or on HTTP/2 RST_STREAM INTERNAL_ERROR. No error is logged.
-/// E_HANDLE, E_STATE after a complete answer, E_CANCELLED. Any thread.
+/// Ends the exchange without a (complete) answer: TCP reset, or on HTTP/2 RST_STREAM INTERNAL_ERROR. Nothing is logged.
+///
+/// @own nothing moves.
+/// @null takes no pointer.
+/// @thread any; never blocks.
+/// @life nothing outlives the call.
+/// @err E_HANDLE, E_STATE after a complete answer, E_CANCELLED.
 BARTIZAN_API
 bartizan_status bartizan_response_abort(bartizan_request request);
 

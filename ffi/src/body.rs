@@ -15,10 +15,16 @@ use crate::queue::patience;
 use crate::status::{AGAIN, Code, EOF, OK, Status};
 use crate::view::{Held, RequestId, Trailers};
 
-/// Copies content into `buf`, waiting at most `timeout_ms` (0 = not at all, -1 = for ever). OK: *n > 0 octets. EOF: the content
-/// is complete. AGAIN: nothing now (timeout 0). E_TIMEOUT. E_LIMIT: it is larger than max_body_bytes; later calls give
-/// E_CANCELLED and the library sends 413. E_STATE while another thread reads. E_NULL, E_VALUE (cap 0, timeout below -1),
-/// E_HANDLE, E_CANCELLED, E_DEADLOCK on a reactor thread with a timeout. Any thread.
+/// Copies content into `buf`, waiting at most `timeout_ms` (0 = not at all, -1 = for ever). OK: *n > 0 octets. EOF: the
+/// content is complete. AGAIN: nothing now (timeout 0).
+///
+/// @own buf is the program's, and not written to after the call.
+/// @null E_NULL.
+/// @thread any; blocks with a timeout.
+/// @life nothing outlives the call.
+/// @err E_TIMEOUT; E_LIMIT when it meets max_body_bytes, and E_CANCELLED afterwards: the library sends 413; E_STATE while
+///   another thread reads; E_NULL, E_VALUE (cap 0, timeout below -1), E_HANDLE, E_CANCELLED, E_DEADLOCK on a reactor thread
+///   with a timeout.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_body_read(
     request: RequestId,
@@ -71,9 +77,14 @@ fn unpeek(held: &Held) {
     *lock(&held.peeked) = Bytes::new();
 }
 
-/// Shows the content that is here without taking it: *ptr is valid until the next consume, read or release; the program orders
-/// its own peek and consume. OK: *len > 0. EOF: complete. AGAIN: nothing now. E_LIMIT, E_CANCELLED as for
-/// bartizan_body_read. E_NULL, E_HANDLE. Any thread.
+/// Shows the content that is here without taking it: *ptr is valid until the next consume, read or release; the program
+/// orders its own peek and consume. OK: *len > 0. EOF: complete. AGAIN: nothing now.
+///
+/// @own *ptr points into the request.
+/// @null E_NULL.
+/// @thread any; never blocks.
+/// @life until the next consume, read or release.
+/// @err E_LIMIT, E_CANCELLED as for bartizan_body_read; E_NULL, E_HANDLE.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_body_peek(
     request: RequestId,
@@ -99,8 +110,13 @@ pub extern "C" fn bartizan_body_peek(
     })
 }
 
-/// Takes the first `n` octets of the content that is here, so that the peer may send more. E_HANDLE, E_VALUE if there are
-/// fewer. Any thread.
+/// Takes the first `n` octets of the content that is here, so that the peer may send more.
+///
+/// @own nothing moves.
+/// @null takes no pointer.
+/// @thread any; never blocks.
+/// @life nothing outlives the call.
+/// @err E_HANDLE, E_VALUE if there are fewer.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_body_consume(request: RequestId, n: usize) -> Status {
     ids::call(request, || {
@@ -112,8 +128,13 @@ pub extern "C" fn bartizan_body_consume(request: RequestId, n: usize) -> Status 
     })
 }
 
-/// Asks for one BARTIZAN_EV_BODY, or one call of on_ready, when content is readable, complete, or will not come. E_HANDLE,
-/// E_STATE with neither a queue nor on_ready, E_CANCELLED. Any thread.
+/// Asks for one BARTIZAN_EV_BODY, or one call of on_ready, when content is readable, complete, or will not come.
+///
+/// @own nothing moves.
+/// @null takes no pointer.
+/// @thread any; never blocks.
+/// @life nothing outlives the call.
+/// @err E_HANDLE, E_STATE with neither a queue nor on_ready, E_CANCELLED.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_body_arm(request: RequestId) -> Status {
     ids::call(request, || {
@@ -122,7 +143,13 @@ pub extern "C" fn bartizan_body_arm(request: RequestId) -> Status {
     })
 }
 
-/// The trailer fields, which live until the request is released. E_NULL, E_HANDLE, E_STATE before EOF. Any thread.
+/// The trailer fields, which live until the request is released.
+///
+/// @own *trailers points into the request.
+/// @null E_NULL.
+/// @thread any; never blocks.
+/// @life until the last release.
+/// @err E_NULL, E_HANDLE, E_STATE before EOF.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_body_trailers(
     request: RequestId,

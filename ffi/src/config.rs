@@ -51,8 +51,13 @@ struct Socket {
     taken: AtomicBool,
 }
 
-/// Makes a configuration with the default settings, without listeners and without anybody who answers. The program's; NULL
-/// only after a bug of ours.
+/// Makes a configuration with the default settings, without listeners and without anybody who answers.
+///
+/// @own the program's.
+/// @null takes no pointer.
+/// @thread any.
+/// @life until bartizan_config_free.
+/// @err NULL after a bug of ours.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_config_new() -> Option<Box<Config>> {
     guard::value(None, || {
@@ -71,8 +76,13 @@ pub extern "C" fn bartizan_config_new() -> Option<Box<Config>> {
     })
 }
 
-/// Frees a configuration; servers that it has started go on. NULL is ignored. Never blocks. User data that no server uses is
-/// dropped.
+/// Frees a configuration; servers that it has started go on. User data that no server uses is dropped.
+///
+/// @own takes the configuration.
+/// @null ignored.
+/// @thread any; no other call on it may be running.
+/// @life servers that it started go on.
+/// @err none.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_config_free(config: Option<Box<Config>>) {
     guard::free(config, |config| config.home, drop);
@@ -119,7 +129,13 @@ impl Config {
 }
 
 /// Sets a setting (BARTIZAN_..., see bartizan_settings.h) to a value in its unit, BARTIZAN_OFF or BARTIZAN_AUTO. Nothing is
-/// clamped. E_NULL, E_OPTION for an unknown key (the message names the nearest), E_VALUE out of range.
+/// clamped.
+///
+/// @own what is passed in is copied.
+/// @null allowed for err.
+/// @thread one at a time per configuration.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_OPTION for an unknown key (the message names the nearest), E_VALUE out of range.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_config_set(
     config: Option<&mut Config>,
@@ -131,6 +147,12 @@ pub extern "C" fn bartizan_config_set(
 }
 
 /// As bartizan_config_set, from the form for people and files: "10s", "16KiB", "off", "auto".
+///
+/// @own what is passed in is copied.
+/// @null allowed for err.
+/// @thread one at a time per configuration.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_OPTION for an unknown key (the message names the nearest), E_VALUE malformed or out of range.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_config_set_text(
     config: Option<&mut Config>,
@@ -144,7 +166,13 @@ pub extern "C" fn bartizan_config_set_text(
     })
 }
 
-/// The value that a setting has now. E_NULL, E_OPTION for an unknown key.
+/// The value that a setting has now.
+///
+/// @own nothing moves.
+/// @null allowed for err.
+/// @thread one at a time per configuration.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_OPTION for an unknown key.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_config_get(
     config: Option<&Config>,
@@ -162,7 +190,13 @@ pub extern "C" fn bartizan_config_get(
 }
 
 /// Adds a listener: "127.0.0.1:0", "[::]:8443", "unix:/path". `tls` is copied, NULL = cleartext. *listener, if not NULL,
-/// receives its number, counted from 0. E_NULL, E_VALUE for a malformed address. Nothing is bound before the start.
+/// receives its number, counted from 0. Nothing is bound before the start.
+///
+/// @own address and tls are copied.
+/// @null allowed for tls, listener, err.
+/// @thread one at a time per configuration.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_VALUE for a malformed address.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_config_listen(
     config: Option<&mut Config>,
@@ -174,8 +208,14 @@ pub extern "C" fn bartizan_config_listen(
     change(config, err, |config| config.listen(c_text("address", address)?.parse()?, tls, listener))
 }
 
-/// Adds a listener on a listening socket that the program made. The library's from a successful start on, which closes it for
-/// the program; until then the program's. E_NULL, E_VALUE for a negative one, E_IO if it is no open descriptor.
+/// Adds a listener on a listening socket that the program made. The library's from a successful start on, which closes it
+/// for the program; until then the program's.
+///
+/// @own the socket moves to the library at a successful start; tls is copied.
+/// @null allowed for tls, listener, err.
+/// @thread one at a time per configuration.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_VALUE for a negative one, E_IO if it is no open descriptor.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_config_listen_fd(
     config: Option<&mut Config>,
@@ -199,8 +239,14 @@ pub extern "C" fn bartizan_config_listen_fd(
     })
 }
 
-/// Overrides a setting of level L for one listener, from its text form. E_NULL; E_OPTION for an unknown key or one that a
-/// listener does not have; E_VALUE for an unknown listener or a value out of range.
+/// Overrides a setting of level L for one listener, from its text form.
+///
+/// @own what is passed in is copied.
+/// @null allowed for err.
+/// @thread one at a time per configuration.
+/// @life nothing outlives the call.
+/// @err E_NULL; E_OPTION for an unknown key or one that a listener does not have; E_VALUE for an unknown listener or a
+///   value out of range.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_config_listener_set_text(
     config: Option<&mut Config>,
@@ -216,8 +262,13 @@ pub extern "C" fn bartizan_config_listener_set_text(
     })
 }
 
-/// Overrides a setting of level N for one server name of a listener; "*.example" stands for one label. E_NULL, E_OPTION,
-/// E_VALUE as for bartizan_config_listener_set_text.
+/// Overrides a setting of level N for one server name of a listener; "*.example" stands for one label.
+///
+/// @own what is passed in is copied.
+/// @null allowed for err.
+/// @thread one at a time per configuration.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_OPTION, E_VALUE as for bartizan_config_listener_set_text.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_config_server_name_set_text(
     config: Option<&mut Config>,
@@ -243,7 +294,13 @@ pub extern "C" fn bartizan_config_server_name_set_text(
 }
 
 /// Adds a network ("10.0.0.0/8", "2001:db8::/32", one address) whose PROXY headers a listener believes; repeatable. With
-/// proxy_protocol on and none given the start is refused. E_NULL, E_VALUE.
+/// proxy_protocol on and none given the start is refused.
+///
+/// @own what is passed in is copied.
+/// @null allowed for err.
+/// @thread one at a time per configuration.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_VALUE.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_config_trust_proxy(
     config: Option<&mut Config>,
@@ -259,8 +316,13 @@ pub extern "C" fn bartizan_config_trust_proxy(
 }
 
 /// Says who answers: `fn`, called on the reactor (BARTIZAN_MODE_INLINE: must not block) or on a worker thread
-/// (BARTIZAN_MODE_WORKERS), concurrently. `user_data` and `drop` move at the call, also when it fails; a handler that was set
-/// before is replaced. E_NULL, E_VALUE for an unknown mode, E_STATE with queues: a handler or queues, not both.
+/// (BARTIZAN_MODE_WORKERS), concurrently. A handler that was set before is replaced.
+///
+/// @own user_data and drop move at the call, also when it fails.
+/// @null allowed for user_data, drop, err.
+/// @thread one at a time per configuration.
+/// @life user_data until drop, after the last call of the last server.
+/// @err E_NULL, E_VALUE for an unknown mode, E_STATE with queues: a handler or queues, not both.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_config_handler(
     config: Option<&mut Config>,
@@ -287,9 +349,14 @@ pub extern "C" fn bartizan_config_handler(
 }
 
 /// Adds a completion queue that requests go to, in turn with the others; repeatable. `event_mask` adds 1 <<
-/// BARTIZAN_EV_CONNECTION, 1 << BARTIZAN_EV_LOG, 1 << BARTIZAN_EV_REQUEST_END: each queue that asks for them gets them all. A
-/// queue serves one server, and stays the program's. E_NULL, E_VALUE for an unknown bit, E_STATE with a handler or a queue
-/// that was added already.
+/// BARTIZAN_EV_CONNECTION, 1 << BARTIZAN_EV_LOG, 1 << BARTIZAN_EV_REQUEST_END: each queue that asks for them gets them all.
+/// A queue serves one server, and stays the program's.
+///
+/// @own the queue stays the program's.
+/// @null allowed for err.
+/// @thread one at a time per configuration.
+/// @life the queue outlives the configuration.
+/// @err E_NULL, E_VALUE for an unknown bit, E_STATE with a handler or a queue that was added already.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_config_queue(
     config: Option<&mut Config>,
@@ -314,8 +381,14 @@ pub extern "C" fn bartizan_config_queue(
     })
 }
 
-/// Calls `start` on each thread of the library as it starts and `stop` as it ends; either may be NULL, not both. For virtual
-/// machines that a thread attaches to. `user_data` and `drop` move at the call, also when it fails. E_NULL.
+/// Calls `start` on each thread of the library as it starts and `stop` as it ends; either may be NULL, not both. For
+/// virtual machines that a thread attaches to.
+///
+/// @own user_data and drop move at the call, also when it fails.
+/// @null allowed for one of start and stop, user_data, drop, err.
+/// @thread one at a time per configuration.
+/// @life user_data until drop, after the last call of the last server.
+/// @err E_NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_config_thread_hooks(
     config: Option<&mut Config>,
@@ -336,7 +409,12 @@ pub extern "C" fn bartizan_config_thread_hooks(
 }
 
 /// Calls `fn` for each phase that a connection enters, and for its close: per connection in order, never concurrently.
-/// `user_data` and `drop` move at the call, also when it fails. E_NULL.
+///
+/// @own user_data and drop move at the call, also when it fails.
+/// @null allowed for user_data, drop, err.
+/// @thread one at a time per configuration.
+/// @life user_data until drop, after the last call of the last server.
+/// @err E_NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_config_on_connection(
     config: Option<&mut Config>,
@@ -353,7 +431,13 @@ pub extern "C" fn bartizan_config_on_connection(
     })
 }
 
-/// Calls `fn` once per request, when it ended. `user_data` and `drop` move at the call, also when it fails. E_NULL.
+/// Calls `fn` once per request, when it ended.
+///
+/// @own user_data and drop move at the call, also when it fails.
+/// @null allowed for user_data, drop, err.
+/// @thread one at a time per configuration.
+/// @life user_data until drop, after the last call of the last server.
+/// @err E_NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_config_on_request_end(
     config: Option<&mut Config>,
@@ -370,8 +454,13 @@ pub extern "C" fn bartizan_config_on_request_end(
     })
 }
 
-/// Calls `fn` for log records up to `max_level` (BARTIZAN_LOG_*), from any thread, concurrently. `user_data` and `drop` move at
-/// the call, also when it fails. E_NULL, E_VALUE for an unknown level.
+/// Calls `fn` for log records up to `max_level` (BARTIZAN_LOG_*), from any thread, concurrently.
+///
+/// @own user_data and drop move at the call, also when it fails.
+/// @null allowed for user_data, drop, err.
+/// @thread one at a time per configuration.
+/// @life user_data until drop, after the last call of the last server.
+/// @err E_NULL, E_VALUE for an unknown level.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_config_on_log(
     config: Option<&mut Config>,

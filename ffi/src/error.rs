@@ -53,7 +53,13 @@ impl From<bartizan_core::error::Error> for Fault {
     }
 }
 
-/// The status that the failed call returned. E_NULL for NULL; E_FORKED in a child of the process that got the error.
+/// The status that the failed call returned.
+///
+/// @own the error stays the program's.
+/// @null E_NULL.
+/// @thread one at a time.
+/// @life nothing outlives the call.
+/// @err E_NULL for NULL; E_FORKED in a child of the process that got the error.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_error_code(error: Option<&Error>) -> Status {
     guard::status(|| {
@@ -65,6 +71,12 @@ pub extern "C" fn bartizan_error_code(error: Option<&Error>) -> Status {
 
 /// What went wrong, in English and UTF-8, with key, value and range, or address. The text is the error's: it lives until
 /// bartizan_error_free. Never NULL; for NULL, or after `fork`, a static text that says so.
+///
+/// @own the text is the error's.
+/// @null gives a static text.
+/// @thread one at a time.
+/// @life until bartizan_error_free.
+/// @err none: never NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_error_message(error: Option<&Error>) -> *const c_char {
     let text = match error {
@@ -75,7 +87,13 @@ pub extern "C" fn bartizan_error_message(error: Option<&Error>) -> *const c_char
     text.as_ptr()
 }
 
-/// Frees an error that a call has set. NULL is ignored.
+/// Frees an error that a call has set.
+///
+/// @own takes the error.
+/// @null ignored.
+/// @thread any; no other call on it may be running.
+/// @life its text ends with it.
+/// @err none.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_error_free(error: Option<Box<Error>>) {
     guard::free(error, |error| error.home, drop);

@@ -61,7 +61,13 @@ type Fields = [u64; 1 + Snapshot::COUNT];
 const _: () =
     assert!(size_of::<Fields>() == size_of::<Metrics>() && align_of::<Fields>() == align_of::<Metrics>());
 
-/// Fills one consistent snapshot in; the caller has set struct_size. E_NULL, E_STRUCT. Any thread; never blocks.
+/// Fills one consistent snapshot in; the caller has set struct_size.
+///
+/// @own the structure is the program's.
+/// @null E_NULL.
+/// @thread any; never blocks.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_STRUCT.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_server_metrics(server: *const Server, inout: *mut Metrics) -> Status {
     call(server, |server| {
@@ -74,8 +80,14 @@ pub extern "C" fn bartizan_server_metrics(server: *const Server, inout: *mut Met
     })
 }
 
-/// Open connections by phase (index = phase id) and closed ones by reason (index = reason id, so that [0] is 0), both from one
-/// snapshot. Fills what exists and zeroes the rest of each array; an array of 0 elements may be NULL. E_NULL. Any thread.
+/// Open connections by phase (index = phase id) and closed ones by reason (index = reason id, so that [0] is 0), both from
+/// one snapshot. Fills what exists and zeroes the rest of each array; an array of 0 elements may be NULL.
+///
+/// @own the arrays are the program's.
+/// @null allowed for an array of 0 elements.
+/// @thread any; never blocks.
+/// @life nothing outlives the call.
+/// @err E_NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_server_counts(
     server: *const Server,
@@ -99,8 +111,14 @@ fn spread(places: &mut [MaybeUninit<u64>], numbers: impl Iterator<Item = u64>) {
     }
 }
 
-/// All metrics as OpenMetrics 1.0 text. *len is its length without the NUL; E_LIMIT if `cap` is not more than that, and then
-/// nothing is written: ask again with some room to spare, since numbers grow. E_NULL. Any thread.
+/// All metrics as OpenMetrics 1.0 text. *len is its length without the NUL; numbers grow, so ask again with some room to
+/// spare.
+///
+/// @own buf is the program's.
+/// @null allowed for buf when cap is 0.
+/// @thread any; never blocks.
+/// @life nothing outlives the call.
+/// @err E_LIMIT if cap is not more than *len: nothing is written; E_NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_server_metrics_text(
     server: *const Server,

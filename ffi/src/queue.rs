@@ -108,7 +108,13 @@ enum Record {
     Log(Box<LogLine>),
 }
 
-/// Makes a queue without a server. On success *out is the program's. E_NULL, E_IO when descriptors ran out.
+/// Makes a queue without a server.
+///
+/// @own on success *out is the program's.
+/// @null allowed for err.
+/// @thread any.
+/// @life until bartizan_queue_free.
+/// @err E_NULL, E_IO when descriptors ran out.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_queue_new(
     out: Option<&mut MaybeUninit<Box<Queue>>>,
@@ -130,7 +136,13 @@ pub extern "C" fn bartizan_queue_new(
 }
 
 /// The descriptor to wait on: readable while events wait, level-triggered, for poll, epoll or an event loop. The queue's:
-/// never read or close it; it ends with bartizan_queue_free. -1 for NULL, and after `fork`. Any thread.
+/// never read or close it; it ends with bartizan_queue_free. -1 for NULL, and after `fork`.
+///
+/// @own the descriptor is the queue's.
+/// @null gives -1.
+/// @thread any; never blocks.
+/// @life until bartizan_queue_free.
+/// @err -1, also after fork.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_queue_fd(queue: *const Queue) -> i64 {
     guard::value(-1, || match object(queue) {
@@ -140,8 +152,14 @@ pub extern "C" fn bartizan_queue_fd(queue: *const Queue) -> i64 {
 }
 
 /// Takes up to `max` events, waiting at most `timeout_ms` for the first (0 = not at all, -1 = for ever). OK: *n > 0 events.
-/// AGAIN: none, the time is over or bartizan_queue_wake was called. E_CLOSED: SHUTDOWN was handed out. Many threads may
-/// call. E_NULL, E_VALUE (max 0, timeout below -1), E_DEADLOCK on a reactor thread with a timeout.
+/// AGAIN: none, the time is over or bartizan_queue_wake was called.
+///
+/// @own a REQUEST carries one reference, a record is the program's until released; the array is the program's.
+/// @null E_NULL.
+/// @thread any, several at once; blocks with a timeout.
+/// @life events may be copied; what they point to lives until released.
+/// @err E_CLOSED once SHUTDOWN was handed out, E_NULL, E_VALUE (max 0, timeout below -1), E_DEADLOCK on a reactor thread
+///   with a timeout.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_queue_next(
     queue: *mut Queue,
@@ -280,8 +298,14 @@ fn named(exchange: &Exchange) -> Option<RequestId> {
     }
 }
 
-/// Ends the records of a batch (CONNECTION, LOG, REQUEST_END), which are not read any more; events of other kinds are skipped.
-/// E_NULL; E_HANDLE if one of them is no event of this queue or was released, and then none is. Any thread.
+/// Ends the records of a batch (CONNECTION, LOG, REQUEST_END), which are not read any more; events of other kinds are
+/// skipped.
+///
+/// @own takes the records of the events.
+/// @null allowed for events when n is 0.
+/// @thread any; never blocks.
+/// @life what the events point to ends.
+/// @err E_NULL; E_HANDLE if one of them is no event of this queue or was released, and then none is.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_queue_release(queue: *mut Queue, events: *const Event, n: usize) -> Status {
     guard::status(|| {
@@ -304,7 +328,13 @@ pub extern "C" fn bartizan_queue_release(queue: *mut Queue, events: *const Event
     })
 }
 
-/// Lets one bartizan_queue_next return AGAIN; remembered until then. Async-signal-safe; any thread. E_NULL.
+/// Lets one bartizan_queue_next return AGAIN; remembered until then, and async-signal-safe.
+///
+/// @own nothing moves.
+/// @null E_NULL.
+/// @thread any, also in a signal handler.
+/// @life nothing outlives the call.
+/// @err E_NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_queue_wake(queue: *mut Queue) -> Status {
     // No guard: nothing here can panic, and a signal handler must not touch thread-local state.
@@ -316,8 +346,14 @@ pub extern "C" fn bartizan_queue_wake(queue: *mut Queue) -> Status {
     OK
 }
 
-/// Frees a queue and the records that it handed out. Requests that wait in it get 503, and so do those that its server sends
-/// there later; ids that were handed out stay valid. NULL is ignored. Never blocks.
+/// Frees a queue and the records that it handed out. Requests that wait in it get 503, and so do those that its server
+/// sends there later; ids that were handed out stay valid.
+///
+/// @own takes the queue and the records that it handed out.
+/// @null ignored.
+/// @thread any; no other call on it may be running.
+/// @life ids that were handed out stay valid.
+/// @err none.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_queue_free(queue: Option<Box<Queue>>) {
     guard::free(queue, |queue| queue.home, |queue| queue.core.abandon());

@@ -47,7 +47,13 @@ pub(crate) fn answer(
 }
 
 /// The view of a request: everything about it in one structure, the request's until it is released, also after an answer, a
-/// cancel and bartizan_server_free. E_NULL, E_HANDLE. Any thread.
+/// cancel and bartizan_server_free.
+///
+/// @own the view is the request's.
+/// @null E_NULL.
+/// @thread any; never blocks.
+/// @life until the last release, also after an answer, a cancel and bartizan_server_free.
+/// @err E_NULL, E_HANDLE.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_request_get(
     request: RequestId,
@@ -60,8 +66,13 @@ pub extern "C" fn bartizan_request_get(
     })
 }
 
-/// The value of the `nth` field of this name, counted from 0; the name in any case. *value points into the request. E_NULL,
-/// E_HANDLE, E_VALUE: no such field. Any thread.
+/// The value of the `nth` field of this name, counted from 0; the name in any case. *value points into the request.
+///
+/// @own *value points into the request.
+/// @null allowed for name of no octets.
+/// @thread any; never blocks.
+/// @life until the last release.
+/// @err E_NULL, E_HANDLE, E_VALUE: no such field.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_request_header(
     request: RequestId,
@@ -81,8 +92,13 @@ pub extern "C" fn bartizan_request_header(
     })
 }
 
-/// A certificate of the client's chain in DER, its own at index 0. *der points into the request. E_NULL, E_HANDLE, E_VALUE
-/// past the end. Any thread.
+/// A certificate of the client's chain in DER, its own at index 0. *der points into the request.
+///
+/// @own *der points into the request.
+/// @null E_NULL.
+/// @thread any; never blocks.
+/// @life until the last release.
+/// @err E_NULL, E_HANDLE, E_VALUE past the end.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_request_peer_certificate(
     request: RequestId,
@@ -104,8 +120,13 @@ pub extern "C" fn bartizan_request_peer_certificate(
     })
 }
 
-/// OK while the exchange lives; E_CANCELLED, with the reason, once cancel was raised (after peer.closed an answer may still go
-/// out). Lock-free. `reason` may be NULL. E_HANDLE. Any thread.
+/// Whether cancel was raised: OK while the exchange lives. Lock-free. After peer.closed an answer may still go out.
+///
+/// @own nothing moves.
+/// @null allowed for reason.
+/// @thread any; never blocks.
+/// @life nothing outlives the call.
+/// @err E_CANCELLED with the reason in *reason, E_HANDLE.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_request_cancelled(
     request: RequestId,
@@ -123,9 +144,14 @@ pub extern "C" fn bartizan_request_cancelled(
     })
 }
 
-/// Calls `fn` when the exchange is cancelled, on the reactor, perhaps while bartizan_request_release returns: free in `drop`.
-/// If it is cancelled already, `fn` is called before return. Once per request. `user_data` and `drop` move at the call, also
-/// when it fails. E_NULL, E_HANDLE, E_STATE the second time or with a queue, which carries the event instead. Any thread.
+/// Calls `fn` when the exchange is cancelled, on the reactor, perhaps while bartizan_request_release returns: free in
+/// `drop`. If it is cancelled already, `fn` is called before return. Once per request.
+///
+/// @own user_data and drop move at the call, also when it fails.
+/// @null allowed for user_data, drop.
+/// @thread any; never blocks.
+/// @life user_data until drop, after the last call.
+/// @err E_NULL, E_HANDLE, E_STATE the second time or with a queue, which carries the event instead.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_request_on_cancel(
     request: RequestId,
@@ -145,9 +171,14 @@ pub extern "C" fn bartizan_request_on_cancel(
     })
 }
 
-/// Calls `fn` for armed readiness (bartizan_body_arm, bartizan_response_arm): never inside arm nor concurrently with itself,
-/// but maybe before the request callback returned. Once per request. `user_data` and `drop` move at the call, also when it
-/// fails. E_NULL, E_HANDLE, E_STATE the second time or with a queue, which carries events instead. Any thread.
+/// Calls `fn` for armed readiness (bartizan_body_arm, bartizan_response_arm): never inside arm nor concurrently with
+/// itself, but maybe before the request callback returned. Once per request.
+///
+/// @own user_data and drop move at the call, also when it fails.
+/// @null allowed for user_data, drop.
+/// @thread any; never blocks.
+/// @life user_data until drop, after the last call.
+/// @err E_NULL, E_HANDLE, E_STATE the second time or with a queue, which carries events instead.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_request_on_ready(
     request: RequestId,
@@ -172,7 +203,13 @@ pub extern "C" fn bartizan_request_on_ready(
 }
 
 /// Moves a limit of level Q of this request, tighter or wider, at any time before it strikes; counted on the phase's own
-/// clock, from its start. E_NULL, E_HANDLE, E_OPTION, E_VALUE, E_CANCELLED. Any thread.
+/// clock, from its start.
+///
+/// @own what is passed in is copied.
+/// @null E_NULL.
+/// @thread any; never blocks.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_HANDLE, E_OPTION, E_VALUE, E_CANCELLED.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_request_set(request: RequestId, key: *const c_char, value: i64) -> Status {
     ids::call(request, || {
@@ -183,6 +220,12 @@ pub extern "C" fn bartizan_request_set(request: RequestId, key: *const c_char, v
 }
 
 /// As bartizan_request_set, from the text form: "10s", "16KiB", "off".
+///
+/// @own what is passed in is copied.
+/// @null E_NULL.
+/// @thread any; never blocks.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_HANDLE, E_OPTION, E_VALUE, E_CANCELLED.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_request_set_text(
     request: RequestId,
@@ -198,7 +241,13 @@ pub extern "C" fn bartizan_request_set_text(
     })
 }
 
-/// The time left on the clock that a timeout of level Q bounds; BARTIZAN_OFF = none. E_NULL, E_HANDLE, E_OPTION. Any thread.
+/// The time left on the clock that a timeout of level Q bounds; BARTIZAN_OFF = none.
+///
+/// @own nothing moves.
+/// @null E_NULL.
+/// @thread any; never blocks.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_HANDLE, E_OPTION.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_request_remaining(
     request: RequestId,
@@ -219,7 +268,13 @@ fn key_of<'a>(key: *const c_char) -> Result<&'a str, Code> {
     std::str::from_utf8(text_octets(key, NTS)?).map_err(|_| Code::Option)
 }
 
-/// Marks a request; its events carry the mark from now on. E_HANDLE. Any thread.
+/// Marks a request; its events carry the mark from now on.
+///
+/// @own nothing moves.
+/// @null takes no pointer.
+/// @thread any; never blocks.
+/// @life nothing outlives the call.
+/// @err E_HANDLE.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_request_tag(request: RequestId, tag: u64) -> Status {
     ids::call(request, || {
@@ -230,14 +285,26 @@ pub extern "C" fn bartizan_request_tag(request: RequestId, tag: u64) -> Status {
     })
 }
 
-/// Adds a reference, for another owner to release. E_HANDLE. Any thread.
+/// Adds a reference, for another owner to release.
+///
+/// @own one reference more.
+/// @null takes no pointer.
+/// @thread any; never blocks.
+/// @life the id lives until as many releases.
+/// @err E_HANDLE.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_request_retain(request: RequestId) -> Status {
     ids::call(request, || ids::retain(request).map(|()| OK))
 }
 
 /// Gives one reference back. With the last one the id and the view end; a request without an answer gets 500, an unfinished
-/// answer is aborted. E_HANDLE. Any thread.
+/// answer is aborted.
+///
+/// @own takes one reference.
+/// @null takes no pointer.
+/// @thread any; never blocks.
+/// @life with the last reference id and view end.
+/// @err E_HANDLE.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_request_release(request: RequestId) -> Status {
     ids::call(request, || ids::release(request).map(|()| OK))

@@ -20,8 +20,13 @@ fn code_of(code: u32) -> Result<u16, Code> {
     u16::try_from(code).map_err(|_| Code::Value)
 }
 
-/// Answers in one piece; headers and body are copied. E_NULL, E_VALUE (code, forbidden field or octet), E_HANDLE, E_STATE if
-/// answered already, E_CANCELLED. Any thread.
+/// Answers in one piece; headers and body are copied.
+///
+/// @own headers and body are copied.
+/// @null allowed for headers and body of no elements.
+/// @thread any; never blocks.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_VALUE (code, forbidden field or octet), E_HANDLE, E_STATE if answered already, E_CANCELLED.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_respond(
     request: RequestId,
@@ -39,8 +44,13 @@ pub extern "C" fn bartizan_respond(
     })
 }
 
-/// Answers in one piece without a copy: `body` stays the program's until `drop(drop_arg)`, which is called once, also on
-/// failure; with a queue it comes as BARTIZAN_EV_DROP after a success. Errors as for bartizan_respond. Any thread.
+/// Answers in one piece without a copy. With a queue `body` comes back as BARTIZAN_EV_DROP after a success.
+///
+/// @own headers are copied; body stays the program's and is lent until drop.
+/// @null allowed for drop, drop_arg, headers and body of no elements.
+/// @thread any; never blocks.
+/// @life body until drop(drop_arg), which runs once, also on failure.
+/// @err as for bartizan_respond.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_respond_owned(
     request: RequestId,
@@ -73,8 +83,13 @@ pub extern "C" fn bartizan_respond_owned(
     })
 }
 
-/// Sends an informational response, such as 103 early hints, before the answer. E_NULL, E_VALUE (code not 102 to 199),
-/// E_HANDLE, E_STATE, E_CANCELLED. Any thread.
+/// Sends an informational response, such as 103 early hints, before the answer.
+///
+/// @own headers are copied.
+/// @null allowed for headers of no elements.
+/// @thread any; never blocks.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_VALUE (code not 102 to 199), E_HANDLE, E_STATE, E_CANCELLED.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_response_informational(
     request: RequestId,
@@ -89,8 +104,13 @@ pub extern "C" fn bartizan_response_informational(
     })
 }
 
-/// Begins an answer that is written piece by piece; `content_length` is announced and then enforced, -1 = unknown. E_NULL,
-/// E_VALUE, E_HANDLE, E_STATE, E_CANCELLED. Any thread.
+/// Begins an answer that is written piece by piece; `content_length` is announced and then enforced, -1 = unknown.
+///
+/// @own headers are copied.
+/// @null allowed for headers of no elements.
+/// @thread any; never blocks.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_VALUE, E_HANDLE, E_STATE, E_CANCELLED.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_response_begin(
     request: RequestId,
@@ -112,8 +132,14 @@ pub extern "C" fn bartizan_response_begin(
 }
 
 /// Writes content, waiting for room at most `timeout_ms` (0 = not at all, -1 = for ever). OK: *accepted octets were copied,
-/// perhaps fewer than `len`. AGAIN: none now. E_TIMEOUT. Over the announced length: E_VALUE. E_NULL, E_HANDLE, E_STATE before
-/// begin or after finish, E_CANCELLED, E_DEADLOCK on a reactor thread with a timeout. Any thread.
+/// perhaps fewer than `len`. AGAIN: none now.
+///
+/// @own what was accepted is copied.
+/// @null allowed for buf of no octets.
+/// @thread any; blocks with a timeout.
+/// @life nothing outlives the call.
+/// @err E_TIMEOUT, E_VALUE over the announced length, E_NULL, E_HANDLE, E_STATE before begin or after finish, E_CANCELLED,
+///   E_DEADLOCK on a reactor thread with a timeout.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_response_write(
     request: RequestId,
@@ -134,8 +160,13 @@ pub extern "C" fn bartizan_response_write(
     })
 }
 
-/// Asks for one BARTIZAN_EV_WRITABLE, or one call of on_ready, when the answer has room, or can no longer be sent. E_HANDLE,
-/// E_STATE before begin or with neither a queue nor on_ready, E_CANCELLED. Any thread.
+/// Asks for one BARTIZAN_EV_WRITABLE, or one call of on_ready, when the answer has room, or can no longer be sent.
+///
+/// @own nothing moves.
+/// @null takes no pointer.
+/// @thread any; never blocks.
+/// @life nothing outlives the call.
+/// @err E_HANDLE, E_STATE before begin or with neither a queue nor on_ready, E_CANCELLED.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_response_arm(request: RequestId) -> Status {
     ids::call(request, || {
@@ -144,8 +175,13 @@ pub extern "C" fn bartizan_response_arm(request: RequestId) -> Status {
     })
 }
 
-/// Ends an answer that was begun, with trailer fields if there are any. Short of the announced length it is aborted: E_STATE.
-/// E_NULL, E_VALUE, E_HANDLE, E_CANCELLED. Any thread.
+/// Ends an answer that was begun, with trailer fields if there are any. Short of the announced length it is aborted.
+///
+/// @own trailers are copied.
+/// @null allowed for trailers of no elements.
+/// @thread any; never blocks.
+/// @life nothing outlives the call.
+/// @err E_STATE before begin, after finish, or short of the announced length, E_NULL, E_VALUE, E_HANDLE, E_CANCELLED.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_response_finish(
     request: RequestId,
@@ -159,8 +195,13 @@ pub extern "C" fn bartizan_response_finish(
     })
 }
 
-/// Ends the exchange without a (complete) answer: TCP reset, or on HTTP/2 RST_STREAM INTERNAL_ERROR. No error is logged.
-/// E_HANDLE, E_STATE after a complete answer, E_CANCELLED. Any thread.
+/// Ends the exchange without a (complete) answer: TCP reset, or on HTTP/2 RST_STREAM INTERNAL_ERROR. Nothing is logged.
+///
+/// @own nothing moves.
+/// @null takes no pointer.
+/// @thread any; never blocks.
+/// @life nothing outlives the call.
+/// @err E_HANDLE, E_STATE after a complete answer, E_CANCELLED.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_response_abort(request: RequestId) -> Status {
     ids::call(request, || {

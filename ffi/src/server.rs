@@ -35,8 +35,13 @@ pub(crate) fn call(server: *const Server, call: impl FnOnce(&Server) -> Result<S
 }
 
 /// Checks a configuration, tells everything that is wrong with it at once, and starts a server; returns when every listener
-/// accepts. The configuration is copied and may be freed or reused. On success *out is the program's. E_NULL, E_VALUE,
-/// E_STATE (nobody answers; a queue that has a server), E_TLS, E_IO (bind, listen, descriptor). Any thread.
+/// accepts. The configuration is copied and may be freed or reused.
+///
+/// @own config is copied; on success *out is the program's.
+/// @null allowed for err.
+/// @thread any; one at a time per configuration; blocks until every listener accepts.
+/// @life the server until bartizan_server_free.
+/// @err E_NULL, E_VALUE, E_STATE (nobody answers; a queue that has a server), E_TLS, E_IO (bind, listen, descriptor).
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_server_start(
     config: Option<&Config>,
@@ -54,8 +59,14 @@ pub extern "C" fn bartizan_server_start(
     })
 }
 
-/// The address of a listener, with the port that the system chose: "127.0.0.1:45123", "unix:/path". *len is its length without
-/// the NUL; E_LIMIT if `cap` is not more than that, and then nothing is written. E_NULL, E_VALUE: no such listener. Any thread.
+/// The address of a listener, with the port that the system chose: "127.0.0.1:45123", "unix:/path". *len is its length
+/// without the NUL.
+///
+/// @own buf is the program's.
+/// @null allowed for buf when cap is 0.
+/// @thread any; never blocks.
+/// @life nothing outlives the call.
+/// @err E_LIMIT if cap is not more than *len: nothing is written; E_NULL, E_VALUE: no such listener.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_server_address(
     server: *const Server,
@@ -72,8 +83,14 @@ pub extern "C" fn bartizan_server_address(
     })
 }
 
-/// Replaces identities, policy and keys of a listener: at once and as a whole, for new handshakes only. Copied. On failure the
-/// old ones stay. E_NULL, E_VALUE, E_TLS, E_STATE for a cleartext listener. Any thread.
+/// Replaces identities, policy and keys of a listener: at once and as a whole, for new handshakes only. Copied. On failure
+/// the old ones stay.
+///
+/// @own tls is copied.
+/// @null allowed for err.
+/// @thread any; one at a time per description.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_VALUE, E_TLS, E_STATE for a cleartext listener.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_server_update_tls(
     server: *mut Server,
@@ -90,9 +107,14 @@ pub extern "C" fn bartizan_server_update_tls(
     })
 }
 
-/// Ends the server: no new connections, idle ones close, requests in flight complete within `grace_ms`, then the rest is cut.
-/// -1 = the setting drain_timeout, 0 = at once; again with less = sooner. Returns at once. E_NULL, E_VALUE. Any thread, also
-/// in a callback.
+/// Ends the server: no new connections, idle ones close, requests in flight complete within `grace_ms`, then the rest is
+/// cut. -1 = the setting drain_timeout, 0 = at once; again with less = sooner. Returns at once.
+///
+/// @own nothing moves.
+/// @null E_NULL.
+/// @thread any, also in a callback; never blocks.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_VALUE.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_server_shutdown(server: *mut Server, grace_ms: i64) -> Status {
     call(server, |server| {
@@ -101,8 +123,14 @@ pub extern "C" fn bartizan_server_shutdown(server: *mut Server, grace_ms: i64) -
     })
 }
 
-/// Waits until a server that was shut down has ended: connections closed, callbacks returned, drops ran. At most `timeout_ms`
-/// (0 = not at all, -1 = for ever). E_NULL, E_VALUE, E_TIMEOUT; E_DEADLOCK on a thread of the library. Any other thread.
+/// Waits until a server that was shut down has ended: connections closed, callbacks returned, drops ran. At most
+/// `timeout_ms` (0 = not at all, -1 = for ever).
+///
+/// @own nothing moves.
+/// @null E_NULL.
+/// @thread any but those of the library; blocks.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_VALUE, E_TIMEOUT; E_DEADLOCK on a thread of the library.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_server_wait(server: *mut Server, timeout_ms: i64) -> Status {
     call(server, |server| {
@@ -111,7 +139,13 @@ pub extern "C" fn bartizan_server_wait(server: *mut Server, timeout_ms: i64) -> 
     })
 }
 
-/// Gives freed memory pages back to the system, after a peak. E_NULL. Any thread.
+/// Gives freed memory pages back to the system, after a peak.
+///
+/// @own nothing moves.
+/// @null E_NULL.
+/// @thread any; never blocks.
+/// @life nothing outlives the call.
+/// @err E_NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_server_trim(server: *mut Server) -> Status {
     call(server, |server| {
@@ -120,8 +154,14 @@ pub extern "C" fn bartizan_server_trim(server: *mut Server) -> Status {
     })
 }
 
-/// Frees a server: as bartizan_server_shutdown(server, 0), and the rest ends by itself. Ids and views live on until they are
-/// released. NULL is ignored. Never blocks; any thread, also in a callback.
+/// Frees a server: as bartizan_server_shutdown(server, 0), and the rest ends by itself. Ids and views live on until they
+/// are released.
+///
+/// @own takes the server.
+/// @null ignored.
+/// @thread any, also in a callback; no other call on it may be running.
+/// @life ids and views live on until released; the rest ends by itself.
+/// @err none.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_server_free(server: Option<Box<Server>>) {
     guard::free(server, |server| server.home, drop);

@@ -66,8 +66,14 @@ fn flags(row: &settings::Setting) -> u32 {
 }
 
 /// Describes the setting at `index`, counted from 0 in the order in which a connection meets them: read on until E_VALUE.
-/// The caller sets out->struct_size first; a larger one than this library's is fine if the tail is zero, else E_STRUCT.
-/// The texts are static. E_NULL. Any thread.
+/// The caller sets out->struct_size first; a larger one than this library's is fine if the tail is zero, else E_STRUCT. The
+/// texts are static.
+///
+/// @own the structure is the program's, its texts are the library's.
+/// @null E_NULL.
+/// @thread any; never blocks.
+/// @life the texts: for ever.
+/// @err E_NULL, E_STRUCT, E_VALUE past the end.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_setting_at(index: usize, out: *mut Setting) -> Status {
     guard::status(|| {

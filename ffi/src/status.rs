@@ -108,7 +108,13 @@ const NAMES: [(Status, &CStr); 20] = [
     (Code::Refused.status(), c"E_REFUSED"),
 ];
 
-/// The library's version: major << 16 | minor << 8 | patch. Any thread, also after `fork`.
+/// The library's version: major << 16 | minor << 8 | patch.
+///
+/// @own nothing.
+/// @null takes no pointer.
+/// @thread any, also after fork.
+/// @life nothing outlives the call.
+/// @err none.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_version() -> u32 {
     const fn number(text: &str) -> u32 {
@@ -126,7 +132,13 @@ pub extern "C" fn bartizan_version() -> u32 {
     MAJOR << 16 | MINOR << 8 | PATCH
 }
 
-/// The library's version as text, such as "0.1.0". Static; any thread, also after `fork`.
+/// The library's version as text, such as "0.1.0".
+///
+/// @own the text is the library's.
+/// @null takes no pointer.
+/// @thread any, also after fork.
+/// @life for ever.
+/// @err none.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_version_text() -> *const c_char {
     const TEXT: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
@@ -136,21 +148,38 @@ pub extern "C" fn bartizan_version_text() -> *const c_char {
     TEXT.as_ptr()
 }
 
-/// Whether the loaded library serves programs compiled against this header: pass BARTIZAN_ABI. E_UNSUPPORTED if it does
-/// not; then call nothing else. Any thread.
+/// Whether the loaded library serves programs compiled against this header: pass BARTIZAN_ABI.
+///
+/// @own nothing.
+/// @null takes no pointer.
+/// @thread any; never blocks.
+/// @life nothing outlives the call.
+/// @err E_UNSUPPORTED if it does not; then call nothing else.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_abi_check(header_abi: u32) -> Status {
     if header_abi == ABI { OK } else { Code::Unsupported.status() }
 }
 
-/// The name of a status, such as "E_VALUE"; "unknown" for any other number. Static, never NULL; any thread.
+/// The name of a status, such as "E_VALUE"; "unknown" for any other number. Never NULL.
+///
+/// @own the text is the library's.
+/// @null takes no pointer.
+/// @thread any; never blocks.
+/// @life for ever.
+/// @err none.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_status_name(status: Status) -> *const c_char {
     let known = NAMES.iter().find(|(known, _)| *known == status);
     known.map_or(c"unknown", |(_, name)| name).as_ptr()
 }
 
-/// The name of a phase, such as "header"; ids count from 0, NULL past the end. Static; any thread.
+/// The name of a phase, such as "header"; ids count from 0, NULL past the end.
+///
+/// @own the text is the library's.
+/// @null takes no pointer.
+/// @thread any; never blocks.
+/// @life for ever.
+/// @err none.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_phase_name(phase: u32) -> *const c_char {
     static NAMES: OnceLock<Vec<CString>> = OnceLock::new();
@@ -158,7 +187,13 @@ pub extern "C" fn bartizan_phase_name(phase: u32) -> *const c_char {
     names.get(phase as usize).map_or(ptr::null(), |name| name.as_ptr())
 }
 
-/// The name of a reason, such as "header.timeout"; ids count from 1, 0 is "none", NULL past the end. Static; any thread.
+/// The name of a reason, such as "header.timeout"; ids count from 1, 0 is "none", NULL past the end.
+///
+/// @own the text is the library's.
+/// @null takes no pointer.
+/// @thread any; never blocks.
+/// @life for ever.
+/// @err none.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_reason_name(reason: u32) -> *const c_char {
     static NAMES: OnceLock<Vec<CString>> = OnceLock::new();

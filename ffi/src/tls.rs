@@ -24,7 +24,13 @@ pub struct Tls {
 }
 
 /// Makes an identity from a certificate chain, its own certificate first, and its private key, both PEM in memory. Both are
-/// copied, and checked to belong together. On success *out is the program's. E_NULL, E_TLS (PEM, key, chain, mismatch).
+/// copied, and checked to belong together.
+///
+/// @own both are copied; on success *out is the program's.
+/// @null allowed for err.
+/// @thread any.
+/// @life until bartizan_identity_free.
+/// @err E_NULL, E_TLS (PEM, key, chain, mismatch).
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_identity_from_pem(
     chain: *const c_void,
@@ -45,7 +51,13 @@ pub extern "C" fn bartizan_identity_from_pem(
 }
 
 /// Makes an identity for development: a fresh key and a certificate that it signs itself, for a comma-separated list of DNS
-/// names and IP addresses. A server that uses one says so in its log. On success *out is the program's. E_NULL, E_VALUE.
+/// names and IP addresses. A server that uses one says so in its log.
+///
+/// @own names are copied; on success *out is the program's.
+/// @null allowed for err.
+/// @thread any.
+/// @life until bartizan_identity_free.
+/// @err E_NULL, E_VALUE.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_identity_self_signed(
     names: *const c_char,
@@ -61,20 +73,37 @@ pub extern "C" fn bartizan_identity_self_signed(
     })
 }
 
-/// Frees an identity; descriptions that it was given to keep their copy. NULL is ignored. Never blocks.
+/// Frees an identity; descriptions that it was given to keep their copy.
+///
+/// @own takes the identity.
+/// @null ignored.
+/// @thread any; no other call on it may be running.
+/// @life descriptions keep their copy.
+/// @err none.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_identity_free(identity: Option<Box<Identity>>) {
     guard::free(identity, |identity| identity.home, drop);
 }
 
-/// Makes a description with policy "intermediate", ALPN "h2,http/1.1" and no identity yet. The program's; NULL only after a
-/// bug of ours.
+/// Makes a description with policy "intermediate", ALPN "h2,http/1.1" and no identity yet.
+///
+/// @own the program's.
+/// @null takes no pointer.
+/// @thread any.
+/// @life until bartizan_tls_free.
+/// @err NULL after a bug of ours.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_tls_new() -> Option<Box<Tls>> {
     guard::value(None, || Some(Box::new(Tls { home: Home::here(), tls: tls::Tls::new() })))
 }
 
-/// Frees a description; listeners and servers keep their copy. NULL is ignored. Never blocks.
+/// Frees a description; listeners and servers keep their copy.
+///
+/// @own takes the description.
+/// @null ignored.
+/// @thread any; no other call on it may be running.
+/// @life listeners and servers keep their copy.
+/// @err none.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_tls_free(tls: Option<Box<Tls>>) {
     guard::free(tls, |tls| tls.home, drop);
@@ -93,8 +122,14 @@ fn change<'t>(
     })
 }
 
-/// Chooses groups, suites and versions by a named policy, in place of what was set of the three: "intermediate" (TLS 1.2 and
-/// 1.3), "modern" (1.3 only), "pq-required" (1.3 with a post-quantum group only). E_NULL, E_OPTION for an unknown name.
+/// Chooses groups, suites and versions by a named policy, in place of what was set of the three: "intermediate" (TLS 1.2
+/// and 1.3), "modern" (1.3 only), "pq-required" (1.3 with a post-quantum group only).
+///
+/// @own what is passed in is copied.
+/// @null allowed for err.
+/// @thread one at a time per description.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_OPTION for an unknown name.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_tls_policy(
     tls: Option<&mut Tls>,
@@ -104,8 +139,13 @@ pub extern "C" fn bartizan_tls_policy(
     change(tls, err, |tls| Ok(tls.policy(c_text("name", name)?).map(drop)?))
 }
 
-/// Sets the key-exchange groups ("curves"), comma separated, in our order of preference: "X25519MLKEM768,X25519". E_NULL,
-/// E_OPTION for an unknown name (the message lists the known ones), E_VALUE for an empty item or a double.
+/// Sets the key-exchange groups ("curves"), comma separated, in our order of preference: "X25519MLKEM768,X25519".
+///
+/// @own what is passed in is copied.
+/// @null allowed for err.
+/// @thread one at a time per description.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_OPTION for an unknown name (the message lists the known ones), E_VALUE for an empty item or a double.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_tls_groups(
     tls: Option<&mut Tls>,
@@ -116,7 +156,13 @@ pub extern "C" fn bartizan_tls_groups(
     change(tls, err, |tls| Ok(tls.groups(text("list", list, len)?).map(drop)?))
 }
 
-/// Sets the cipher suites of TLS 1.2 and 1.3 in one list, by IANA name, in our order of preference. E_NULL, E_OPTION, E_VALUE.
+/// Sets the cipher suites of TLS 1.2 and 1.3 in one list, by IANA name, in our order of preference.
+///
+/// @own what is passed in is copied.
+/// @null allowed for err.
+/// @thread one at a time per description.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_OPTION, E_VALUE.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_tls_suites(
     tls: Option<&mut Tls>,
@@ -127,8 +173,13 @@ pub extern "C" fn bartizan_tls_suites(
     change(tls, err, |tls| Ok(tls.suites(text("list", list, len)?).map(drop)?))
 }
 
-/// Sets the versions: "TLSv1.2,TLSv1.3". One that no suite or group is left for is an error at start. E_NULL, E_OPTION,
-/// E_VALUE.
+/// Sets the versions: "TLSv1.2,TLSv1.3". One that no suite or group is left for is an error at start.
+///
+/// @own what is passed in is copied.
+/// @null allowed for err.
+/// @thread one at a time per description.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_OPTION, E_VALUE.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_tls_versions(
     tls: Option<&mut Tls>,
@@ -139,7 +190,13 @@ pub extern "C" fn bartizan_tls_versions(
     change(tls, err, |tls| Ok(tls.versions(text("list", list, len)?).map(drop)?))
 }
 
-/// Sets the ALPN protocols: "h2,http/1.1". A client that offers only others is turned away. E_NULL, E_OPTION, E_VALUE.
+/// Sets the ALPN protocols: "h2,http/1.1". A client that offers only others is turned away.
+///
+/// @own what is passed in is copied.
+/// @null allowed for err.
+/// @thread one at a time per description.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_OPTION, E_VALUE.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_tls_alpn(
     tls: Option<&mut Tls>,
@@ -150,9 +207,15 @@ pub extern "C" fn bartizan_tls_alpn(
     change(tls, err, |tls| Ok(tls.alpn(text("list", list, len)?).map(drop)?))
 }
 
-/// Sets the identity for a server name (SNI; "*.example" stands for one label), or with NULL the default for clients that send
-/// no name or one that nothing matches. Without a default those are turned away with unrecognized_name. The identity is
-/// shared, not consumed. E_NULL, E_VALUE for a malformed name.
+/// Sets the identity for a server name (SNI; "*.example" stands for one label), or with NULL the default for clients that
+/// send no name or one that nothing matches. Without a default those are turned away with unrecognized_name. The identity
+/// is shared, not consumed.
+///
+/// @own the identity is shared, not consumed.
+/// @null allowed for server_name, err.
+/// @thread one at a time per description.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_VALUE for a malformed name.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_tls_identity(
     tls: Option<&mut Tls>,
@@ -169,7 +232,13 @@ pub extern "C" fn bartizan_tls_identity(
 }
 
 /// Takes identity, policy and client rules for one server name from another description, which is copied. It may be `tls`
-/// itself. E_NULL, E_VALUE for a malformed name or a description without an identity.
+/// itself.
+///
+/// @own other is copied.
+/// @null allowed for err.
+/// @thread one at a time per description.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_VALUE for a malformed name or a description without an identity.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_tls_server_name(
     tls: *mut Tls,
@@ -191,8 +260,14 @@ pub extern "C" fn bartizan_tls_server_name(
     })
 }
 
-/// Asks clients for a certificate (BARTIZAN_CLIENT_AUTH_*) that must come from these CA certificates, PEM in memory; X509 CRL
-/// blocks among them revoke. Copied. E_NULL; E_VALUE for an unknown mode, or without a CA where one is needed; E_TLS.
+/// Asks clients for a certificate (BARTIZAN_CLIENT_AUTH_*) that must come from these CA certificates, PEM in memory; X509
+/// CRL blocks among them revoke. Copied.
+///
+/// @own what is passed in is copied.
+/// @null allowed for err.
+/// @thread one at a time per description.
+/// @life nothing outlives the call.
+/// @err E_NULL; E_VALUE for an unknown mode, or without a CA where one is needed; E_TLS.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_tls_client_auth(
     tls: Option<&mut Tls>,
@@ -219,7 +294,13 @@ pub extern "C" fn bartizan_tls_client_auth(
 }
 
 /// Sets the keys of session tickets, to be shared by the hosts that resume each other's sessions: `count` times
-/// BARTIZAN_TICKET_KEY_LEN octets, copied; the first seals, all open. 0 = keys are made and rotated inside. E_NULL, E_VALUE.
+/// BARTIZAN_TICKET_KEY_LEN octets, copied; the first seals, all open. 0 = keys are made and rotated inside.
+///
+/// @own what is passed in is copied.
+/// @null allowed for err.
+/// @thread one at a time per description.
+/// @life nothing outlives the call.
+/// @err E_NULL, E_VALUE.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_tls_ticket_keys(
     tls: Option<&mut Tls>,

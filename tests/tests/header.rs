@@ -39,6 +39,38 @@ fn the_header_declares_what_the_library_exports() {
     assert_eq!(declared(&header), exported.map(str::to_owned).collect());
 }
 
+/// What who holds a function has to know of it, each on a line of its own, in this order.
+const POINTS: [&str; 5] = ["@own ", "@null ", "@thread ", "@life ", "@err "];
+
+#[test]
+fn every_function_says_its_five_points() {
+    let header = std::fs::read_to_string(root().join("include/bartizan.h")).unwrap();
+    let mut comment = Vec::new();
+    let mut told = BTreeSet::new();
+    for line in header.lines() {
+        if let Some(text) = line.strip_prefix("///") {
+            comment.push(text.trim_start());
+            continue;
+        }
+        let name = line.split('(').next().unwrap().rsplit([' ', '*']).next().unwrap();
+        if line.contains('(') && name.starts_with("bartizan_") && !line.starts_with("typedef") {
+            let points = comment
+                .iter()
+                .filter_map(|text| text.split_inclusive(' ').next().filter(|tag| tag.starts_with('@')));
+            assert!(points.eq(POINTS), "{name} does not say its five points: {comment:?}");
+            assert!(
+                comment.iter().all(|text| !POINTS.contains(&format!("{text} ").as_str())),
+                "{name}: {comment:?}"
+            );
+            told.insert(name.to_owned());
+        }
+        if !line.starts_with("BARTIZAN_API") || line.contains('(') {
+            comment.clear();
+        }
+    }
+    assert_eq!(told, declared(&header));
+}
+
 #[test]
 fn declarations_are_told_from_comments_and_types() {
     let header = "/* bartizan_free(NULL) */\n// bartizan_no()\n\
