@@ -112,7 +112,7 @@ class Probe:
             set_limits(request)
             await zeros(request, count)
         elif path.startswith(b"/wait/") and get:
-            await asyncio.sleep(number(path[6:], 2**31 - 1) / 1000)
+            await asyncio.wait([request.over], timeout=number(path[6:], 2**31 - 1) / 1000)
             request.respond(200, TEXT, HELLO)
         elif path == b"/hang" and get:
             await request.gone

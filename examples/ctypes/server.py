@@ -166,14 +166,16 @@ class Request:
         self._view = view
         self._id = view.request
         self._waiting = {}
-        self._over = False
-        # Awaited by who wants to know: the reason for which the exchange ended early.
+        # To be awaited: the reason for which the exchange was cancelled (after "peer.closed", which may be half a close, an answer
+        # may still go out), and its end on the network.
         self.gone = asyncio.get_running_loop().create_future()
+        self.over = asyncio.get_running_loop().create_future()
 
     def _release(self):
         self._view = None
         c.request_release(self._id)
         self.gone.cancel()
+        self.over.cancel()
 
     @property
     def _shown(self):
@@ -220,15 +222,15 @@ class Request:
         if event.kind == c.EV_CANCELLED and not self.gone.done():
             self.gone.set_result(c.reason_name(event.arg[0]).decode())
         elif event.kind == c.EV_DONE:
-            self._over = True
+            self.over.set_result(None)
         for kind in (c.EV_BODY, c.EV_WRITABLE):
             waiting = self._waiting.get(kind)
-            if waiting and not waiting.done() and (event.kind == kind or self._over):
+            if waiting and not waiting.done() and (event.kind == kind or self.over.done()):
                 waiting.set_result(None)
 
     async def _await(self, arm, kind):
         c.check(arm(self._id))
-        if not self._over:
+        if not self.over.done():
             self._waiting[kind] = asyncio.get_running_loop().create_future()
             await self._waiting[kind]
 

@@ -120,16 +120,22 @@ end
 -- Moves a limit of this request: 'handler_timeout', '1m'.
 function Request:set(key, value) check(library.bartizan_request_set_text(self.id, key, value, #value)) end
 
--- Waits until the exchange is over before its answer, and returns the reason, such as 'peer.closed'.
+-- Waits until the exchange is cancelled, and returns the reason; after 'peer.closed', which may be half a close, an answer may
+-- still go out.
 function Request:gone()
-  if not rawget(self, 'reason') then await(self, c.EV_CANCELLED) end
+  if not rawget(self, 'reason') and not self.over then await(self, c.EV_CANCELLED) end
   return rawget(self, 'reason')
 end
 
--- Waits so many milliseconds.
+-- Waits so many milliseconds, or until the exchange has ended on the network.
 function Request:sleep(ms)
-  loop.after(ms, function() self.server:resume(self) end)
+  if self.over then return end
+  local asleep = true
+  loop.after(ms, function()
+    if asleep then self.server:resume(self) end
+  end)
   await(self, 'time')
+  asleep = false
 end
 
 -- ---- servers ----
@@ -216,7 +222,7 @@ function Server:take(event, handle)
   if kind == c.EV_CANCELLED then rawset(request, 'reason', ffi.string(library.bartizan_reason_name(event.arg[0]))) end
   if kind == c.EV_DONE then rawset(request, 'over', true) end
   local waiting = request.waiting
-  if waiting == kind or request.over and waiting ~= 'time' and waiting then self:resume(request) end
+  if waiting and (waiting == kind or request.over) then self:resume(request) end
 end
 
 -- Whatever becomes of the handler, its request is released: without an answer that is a 500.

@@ -80,7 +80,7 @@ async function route(server, request) {
     setLimits(request);
     await zeros(request, count);
   } else if (stem === '/wait/' && get) {
-    await sleep(number(argument, 2 ** 31 - 1));
+    await Promise.race([sleep(number(argument, 2 ** 31 - 1), null, { ref: false }), request.over]);
     request.respond(200, TEXT, HELLO);
   } else if (path === '/hang' && get) {
     if (!request.signal.aborted) await once(request.signal, 'abort');

@@ -214,7 +214,10 @@ export class Server {
 class Request {
   #view;
   #waiting = new Map();
+  #ended;
   #over = false;
+  /** Resolves when the exchange has ended on the network, whoever ended it: what is computed for it now is for nobody. */
+  over = new Promise((resolve) => { this.#ended = resolve; });
   #gone = new AbortController();
 
   constructor(id, view) {
@@ -231,7 +234,10 @@ class Request {
   /** Of the server: an event of this request. */
   tell(kind, reason) {
     if (kind === CANCELLED) this.#gone.abort(c.reason_name(reason));
-    if (kind === DONE) this.#over = true;
+    if (kind === DONE) {
+      this.#over = true;
+      this.#ended();
+    }
     for (const waited of [BODY, WRITABLE]) {
       if (kind === waited || this.#over) this.#waiting.get(waited)?.();
     }
@@ -242,7 +248,8 @@ class Request {
     if (!this.#over) await new Promise((resolve) => this.#waiting.set(kind, resolve));
   }
 
-  /** Aborts when the exchange is over before its answer; the reason is the library's, such as 'peer.closed'. */
+  /** Aborts when the exchange is cancelled; the reason is the library's. After 'peer.closed', which may be half a close, an answer
+   * may still go out. */
   get signal() {
     return this.#gone.signal;
   }

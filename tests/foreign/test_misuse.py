@@ -64,6 +64,9 @@ def test_a_handler_that_throws_is_a_500(asked, program):
     assert asked.ask("/throw").status == 500
     assert asked.ask("/").content == b"well"
     assert "thrown on purpose" in program.stderr()
+    assert asked.ask("/throw-later").status == 500
+    assert asked.ask("/").content == b"well"
+    assert "thrown later" in program.stderr()
 
 
 def test_a_handler_that_forgets_to_answer_is_a_500(asked):

@@ -33,6 +33,9 @@ def test_what_hangs_is_cut_at_the_deadline(start):
     with secure(probe) as peer, secure_h2(probe) as other:
         peer.send(b"GET /hang HTTP/1.1\r\nHost: a\r\n\r\n")
         other.headers(1, frames.request(path="/hang"))
+        other.headers(3, frames.request(path="/wait/1000000"))
+        other.headers(5, frames.request("POST", "/echo"), end=False)
+        other.headers(7, frames.request("POST", "/inspect"), end=False)
         assert other.ping()
         time.sleep(0.2)
         probe.signal(signal.SIGINT)

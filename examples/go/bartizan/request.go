@@ -98,10 +98,14 @@ func fields(at *C.bartizan_header, count C.size_t) []Field {
 // Gone is the cause of a context that the library has cancelled: the reason, such as "peer.closed".
 type Gone string
 
-func (g Gone) Error() string { return "bartizan: the exchange is over: " + string(g) }
+func (g Gone) Error() string { return "bartizan: the exchange was cancelled: " + string(g) }
 
-// Context ends with the handler, or with a cause of type Gone when the exchange is over.
+// Context ends with the handler, or with a cause of type Gone when the exchange is cancelled; after "peer.closed", which may be
+// half a close, an answer may still go out.
 func (r *Request) Context() context.Context { return r.context }
+
+// Over is closed when the exchange has ended on the network, whoever ended it: what is computed for it now is for nobody.
+func (r *Request) Over() <-chan struct{} { return r.over }
 
 func (r *Request) tell(event *C.bartizan_event) {
 	switch event.kind {

@@ -33,7 +33,7 @@ type Server struct {
 	handlers sync.WaitGroup
 }
 
-// Start binds the listeners; requests wait until Serve takes them. The configuration may be used again.
+// Start binds the listeners; requests wait until Serve takes them. Once for a configuration.
 func (c *Config) Start() (*Server, error) {
 	defer runtime.KeepAlive(c)
 	var why *C.bartizan_error

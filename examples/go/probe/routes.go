@@ -39,8 +39,11 @@ func route(server *bartizan.Server, r *bartizan.Request) {
 		}
 	case isWait && get:
 		if ms, ok := number(r, wait, math.MaxInt32); ok {
-			time.Sleep(time.Duration(ms) * time.Millisecond)
-			r.Respond(200, typed("text/plain"), hello)
+			select {
+			case <-time.After(time.Duration(ms) * time.Millisecond):
+				r.Respond(200, typed("text/plain"), hello)
+			case <-r.Over():
+			}
 		}
 	case r.Path == "/hang" && get:
 		<-r.Context().Done()

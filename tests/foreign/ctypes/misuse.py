@@ -28,6 +28,11 @@ def throw(request):
     raise ValueError("thrown on purpose")
 
 
+async def throw_later(request):
+    await asyncio.sleep(0.01)
+    raise ValueError("thrown later")
+
+
 def stale(request):
     def late():
         tell("stale", request.respond, 200, [], b"second")
@@ -60,6 +65,7 @@ def configure(request):
 ROUTES = {
     b"/twice": twice,
     b"/throw": throw,
+    b"/throw-later": throw_later,
     b"/forget": lambda request: None,
     b"/stale": stale,
     b"/inject": inject,

@@ -28,6 +28,9 @@ func route(r *bartizan.Request) {
 		tell("twice", r.Respond(200, nil, "second"))
 	case "/throw":
 		panic("thrown on purpose")
+	case "/throw-later":
+		time.Sleep(10 * time.Millisecond)
+		panic("thrown later")
 	case "/forget":
 	case "/stale":
 		must(r.Respond(200, nil, "first"))

@@ -39,6 +39,9 @@ public final class Misuse {
                 tell("twice", () -> say(request, "second"));
             }
             case "/throw" -> throw new IllegalStateException("thrown on purpose");
+            case "/throw-later" -> {
+                return CompletableFuture.failedFuture(new IllegalStateException("thrown later"));
+            }
             case "/forget" -> {}
             case "/stale" -> {
                 say(request, "first");

@@ -21,6 +21,11 @@ end
 
 routes['/throw'] = function() error 'thrown on purpose' end
 
+routes['/throw-later'] = function(request)
+  request:sleep(10)
+  error 'thrown later'
+end
+
 routes['/forget'] = function() end
 
 routes['/stale'] = function(request)

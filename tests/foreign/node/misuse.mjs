@@ -2,6 +2,7 @@
 // "WHAT TYPE: MESSAGE"; the suite compares.
 
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Identity, Server } from './server.mjs';
 
 async function tell(what, call) {
@@ -20,6 +21,10 @@ const ROUTES = {
   },
   '/throw'() {
     throw new Error('thrown on purpose');
+  },
+  async '/throw-later'() {
+    await sleep(10);
+    throw new Error('thrown later');
   },
   '/forget'() {},
   '/stale'(request) {

@@ -25,6 +25,7 @@ final class Abi {
     static final int BARTIZAN_E_LIMIT = -12;
     static final int BARTIZAN_EV_REQUEST = 1;
     static final int BARTIZAN_EV_CANCELLED = 4;
+    static final int BARTIZAN_EV_DONE = 5;
 
     /** Structures are read where they lie, by offset: to copy each whole would cost more than the request. */
     abstract static class Layout extends Structure {

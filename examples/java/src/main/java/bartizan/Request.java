@@ -59,8 +59,14 @@ public final class Request {
     public final List<Field> fields;
     /** null on cleartext. */
     public final Tls tls;
-    /** Completes when the exchange is over before its answer, with the reason, such as "peer.closed". */
+    /**
+     * Completes when the exchange is cancelled, with the reason; after "peer.closed", which may be half a close, an answer may still
+     * go out.
+     */
     public final CompletableFuture<String> gone = new CompletableFuture<>();
+
+    /** Completes when the exchange has ended on the network, whoever ended it: what is computed for it now is for nobody. */
+    public final CompletableFuture<Void> over = new CompletableFuture<>();
 
     final long id;
 

@@ -97,14 +97,16 @@ public final class Server {
     private void take(Pointer event, Executor executor, Handler handler) {
         int kind = event.getInt(KIND);
         if (kind == Abi.BARTIZAN_EV_REQUEST) {
-            var request = new Request(event.getPointer(DATA));
-            requests.put(request.id, request);
-            executor.execute(() -> run(request, handler));
-        } else if (kind == Abi.BARTIZAN_EV_CANCELLED) {
-            var request = requests.get(event.getLong(REQUEST));
-            if (request != null) {
-                request.gone.complete(Abi.bartizan_reason_name((int) event.getLong(ARG)));
-            }
+            var asked = new Request(event.getPointer(DATA));
+            requests.put(asked.id, asked);
+            executor.execute(() -> run(asked, handler));
+            return;
+        }
+        var request = requests.get(event.getLong(REQUEST));
+        if (request != null && kind == Abi.BARTIZAN_EV_CANCELLED) {
+            request.gone.complete(Abi.bartizan_reason_name((int) event.getLong(ARG)));
+        } else if (request != null && kind == Abi.BARTIZAN_EV_DONE) {
+            request.over.complete(null);
         }
     }
 

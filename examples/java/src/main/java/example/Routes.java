@@ -112,7 +112,8 @@ final class Routes {
     }
 
     private static CompletionStage<?> after(long millis, Request request) {
-        return CompletableFuture.runAsync(() -> {
+        var due = new CompletableFuture<Void>().completeOnTimeout(null, millis, TimeUnit.MILLISECONDS);
+        return CompletableFuture.anyOf(due, request.over).thenRun(() -> {
             try {
                 text(request, 200, HELLO);
             } catch (BartizanException error) {
@@ -120,7 +121,7 @@ final class Routes {
                     throw new CompletionException(error);
                 }
             }
-        }, CompletableFuture.delayedExecutor(millis, TimeUnit.MILLISECONDS));
+        });
     }
 
     private static void inspect(Request request) throws IOException, GeneralSecurityException {
