@@ -26,4 +26,4 @@ def test_ambiguous_names(siege):
             for content in seen:
                 values = dict(json.loads(content)["headers"])
                 attack.check(values.get("x-user") == "honest", values)
-        attack.note("told apart", len(seen))
+            attack.note("told apart", len(seen))
