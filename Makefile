@@ -22,7 +22,7 @@ STEPS := formatting languages lints docs library unit licences c-tests cpp-tests
 .NOTPARALLEL:
 .PHONY: help demo hello check test probes c-probe rust-probe python-probe bench library probe-library wheel clean build-tools \
 	python-tools test-tools go-tools node-tools java-tools luajit-tools foreign-programs \
-	go-programs ctypes-programs node-programs java-programs luajit-programs attacks-table $(STEPS)
+	go-programs ctypes-programs node-programs java-programs luajit-programs attacks-table bench-attack $(STEPS)
 
 help:
 	@echo 'make demo      build the C library and a C program on it, serve https://$(ADDRESS) until Ctrl-C'
@@ -31,6 +31,7 @@ help:
 	@echo 'make probes    target/probes/{c,rust,python}/probe: one small server in three languages'
 	@echo 'make foreign-programs  target/foreign/{ctypes,go,java,luajit,node}: hello and probe of the foreign runtimes'
 	@echo 'make bench     CPU and rate beside a bare hyper server on this machine; writes nothing'
+	@echo 'make bench-attack  goodput, latency and memory beside thousands of hostile connections'
 	@echo 'make fuzz-long  an hour of each fuzz target, two at a time; FUZZ="--seconds 60 head" chooses'
 	@echo 'make fuzz-coverage  which lines the targets reach'
 	@echo 'make attacks-table  what the attacks of tests/attacks do to the three probes, as docs/attacks.md'
@@ -56,6 +57,11 @@ test:
 bench: probes
 	cargo build --locked --release -p bartizan-bench
 	target/release/compare
+
+bench-attack: c-probe
+	$(call install,ss:iproute2)
+	cargo build --locked --release -p bartizan-bench --bin attack
+	target/release/attack
 
 clean:
 	rm -rf target

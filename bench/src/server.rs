@@ -12,7 +12,9 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setpriority_process, setrlimit,
+};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// Start-up under an instruction-counting emulator takes seconds: the first random number alone is 25 ms
@@ -22,13 +24,16 @@ const START_LIMIT: Duration = Duration::from_secs(120);
 /// How long a drain may take before the process is killed; a server without connections needs none of it.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 
-/// The first and the last core this process may use: one for the server, one for the load.
+/// The first and the last core this process may use: one for the server, one for the load; and one between them, if there is one,
+/// for attackers.
 #[derive(Clone, Copy, Debug)]
 pub struct Cores {
     /// Where servers run.
     pub server: usize,
     /// Where the load generator runs. The same core if there is only one.
     pub client: usize,
+    /// Where attackers run. The client's if there are only two.
+    pub attacker: usize,
 }
 
 impl Cores {
@@ -37,9 +42,19 @@ impl Cores {
         let allowed = sched_getaffinity(None)?;
         let mut usable = (0..CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core));
         let server = usable.next().ok_or_else(|| io::Error::other("no core to run on"))?;
-        let cores = Cores { server, client: usable.next_back().unwrap_or(server) };
+        let client = usable.next_back().unwrap_or(server);
+        let cores = Cores { server, client, attacker: usable.next_back().unwrap_or(client) };
         pin(cores.client)?;
         Ok(cores)
+    }
+
+    /// Moves the calling thread to the attackers' core, and to the lowest priority if others need that core.
+    pub fn become_attacker(self) -> io::Result<()> {
+        if self.attacker == self.client {
+            // Of the calling thread alone: on Linux a thread has a priority of its own.
+            setpriority_process(None, 19)?;
+        }
+        pin(self.attacker)
     }
 }
 
@@ -64,6 +79,8 @@ pub struct Server {
     closed: Receiver<()>,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where it listens without TLS, if it does.
+    pub cleartext: Option<SocketAddr>,
 }
 
 impl Server {
@@ -84,15 +101,17 @@ impl Server {
         thread::spawn(move || {
             let mut stdout = BufReader::new(stdout);
             // The receivers are gone once nobody waits any more; then there is nobody to tell.
-            let _ = ready.send(read_address(&mut stdout));
+            let _ = ready.send(read_addresses(&mut stdout));
             let _ = io::copy(&mut stdout, &mut io::sink());
             let _ = close.send(());
         });
-        let mut server = Server { child, closed, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
-        server.address = readiness
-            .recv_timeout(START_LIMIT)
-            .map_err(io::Error::other)?
-            .map_err(|e| io::Error::new(e.kind(), format!("{program}: {e}")))?;
+        let mut server =
+            Server { child, closed, address: SocketAddr::from(([127, 0, 0, 1], 0)), cleartext: None };
+        (server.address, server.cleartext) =
+            readiness
+                .recv_timeout(START_LIMIT)
+                .map_err(io::Error::other)?
+                .map_err(|e| io::Error::new(e.kind(), format!("{program}: {e}")))?;
         Ok(server)
     }
 
@@ -152,16 +171,20 @@ impl Drop for Server {
     }
 }
 
-/// Reads up to `ready` and returns the first TLS address announced.
-fn read_address(stdout: &mut BufReader<ChildStdout>) -> io::Result<SocketAddr> {
-    let mut address = None;
+/// Reads up to `ready` and returns the first TLS address announced, and the first without.
+fn read_addresses(stdout: &mut BufReader<ChildStdout>) -> io::Result<(SocketAddr, Option<SocketAddr>)> {
+    let (mut address, mut cleartext) = (None, None);
     for line in stdout.lines() {
         let line = line?;
         if line == "ready" {
-            return address.ok_or_else(|| io::Error::other("ready without an https listener"));
+            let address = address.ok_or_else(|| io::Error::other("ready without an https listener"))?;
+            return Ok((address, cleartext));
         }
+        let parse = |text: &str| text.parse().map_err(io::Error::other);
         if let Some(text) = line.strip_prefix("listening https://") {
-            address = address.or(Some(text.parse().map_err(io::Error::other)?));
+            address = address.or(Some(parse(text)?));
+        } else if let Some(text) = line.strip_prefix("listening http://") {
+            cleartext = cleartext.or(Some(parse(text)?));
         }
     }
     Err(io::Error::new(io::ErrorKind::UnexpectedEof, "ended before it was ready"))
