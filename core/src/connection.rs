@@ -119,7 +119,7 @@ impl ConnectionInfo {
 }
 
 /// What a TLS session is taken to hold at rest: an estimate, the larger part of the heap of an idle connection (rustls 0.23).
-const SESSION_OCTETS: u64 = 9 * 1024;
+const SESSION_OCTETS: u64 = 4 * 1024;
 /// What the h2 crate is taken to hold at rest: an estimate of its write buffer and HPACK's tables, not counted here.
 const HTTP2_OCTETS: u64 = 24 * 1024;
 /// Our own task and books.

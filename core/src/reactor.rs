@@ -22,6 +22,7 @@ use crate::exchange::Spares;
 use crate::http::date::{self, DateCache};
 use crate::link::Inbox;
 use crate::server::Shared;
+use crate::tls::session::Scratch;
 use crate::watchdog::Mark;
 
 thread_local! {
@@ -55,6 +56,7 @@ pub(crate) struct Reactor {
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) tally: Arc<Tally>,
     pub(crate) buffers: Pool,
+    pub(crate) ciphertext: Rc<Scratch>,
     pub(crate) exchanges: Spares,
     pub(crate) turn: Turn,
     pub(crate) mark: Arc<Mark>,
@@ -78,6 +80,7 @@ impl Reactor {
             inbox,
             tally: shared.tallies[index].clone(),
             buffers: Pool::default(),
+            ciphertext: Rc::default(),
             exchanges: Spares::default(),
             turn: Turn::new(shared.dispatch.queues().len(), index),
             mark: shared.watchdog.marks[index].clone(),

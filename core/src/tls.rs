@@ -10,6 +10,7 @@ mod identity;
 mod names;
 mod outcome;
 mod policy;
+pub(crate) mod session;
 mod tickets;
 
 use std::borrow::Cow;
@@ -24,7 +25,7 @@ pub use identity::Identity;
 pub use outcome::TlsInfo;
 pub use tickets::TICKET_KEY_LEN;
 
-pub(crate) use config::{Choice, TlsConfig};
+pub(crate) use config::TlsConfig;
 pub(crate) use hello::{HelloProgress, HelloReader};
 pub(crate) use names::{NameMap, normalize};
 pub(crate) use outcome::{Refusal, reason_of};

@@ -11,7 +11,8 @@ use std::time::Duration;
 use rustix::net::{Shutdown, shutdown, sockopt};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
-use tokio_rustls::server::TlsStream;
+
+use crate::tls::session::Session;
 
 /// A byte stream that can be ended in the ways that `phases.md` names.
 pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin + 'static {
@@ -90,7 +91,7 @@ impl<T: Transport> Metered<T> {
         Self { inner, meter, replay: Vec::new(), replayed: 0, finished: false }
     }
 
-    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         if self.replay.is_empty() { self.inner.poll_readable(cx) } else { Poll::Ready(()) }
     }
 
@@ -169,15 +170,15 @@ impl<T: Transport> AsyncWrite for Metered<T> {
 /// A connection ready for HTTP: cleartext, or TLS behind its handshake.
 pub(crate) enum Wire<T: Transport> {
     Plain(Metered<T>),
-    /// Boxed: the session's 1.2 KiB must not be moved about with every state.
-    Tls(Box<TlsStream<Metered<T>>>),
+    /// Boxed: the session's 1.3 KiB must not be moved about with every state.
+    Tls(Box<Session<T>>),
 }
 
 impl<T: Transport> Wire<T> {
     fn metered(&mut self) -> &mut Metered<T> {
         match self {
             Self::Plain(plain) => plain,
-            Self::Tls(tls) => tls.get_mut().0,
+            Self::Tls(tls) => tls.socket(),
         }
     }
 
@@ -185,11 +186,7 @@ impl<T: Transport> Wire<T> {
     pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         match self {
             Self::Plain(plain) => plain.poll_readable(cx),
-            Self::Tls(tls) => {
-                let (socket, session) = tls.get_ref();
-                // A session that wants no more has plaintext for us, or has seen the end.
-                if session.wants_read() { socket.poll_readable(cx) } else { Poll::Ready(()) }
-            }
+            Self::Tls(tls) => tls.poll_readable(cx),
         }
     }
 

@@ -1,15 +1,16 @@
 //! From the first octet to Finished, under one clock: the ClientHello is read and judged before rustls has a connection for it,
 //! so that its size, its deadline and its refusals are ours. What a hello may say is `hello.rs`; who answers to it `config.rs`.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_rustls::TlsAcceptor;
 
-use super::{Choice, HelloProgress, HelloReader, TlsConfig, TlsInfo};
+use super::session::Session;
+use super::{HelloProgress, HelloReader, TlsConfig, TlsInfo, reason_of};
 use crate::connection::{Connection, Held, reason_of_io};
 use crate::counters::{HANDSHAKES_FAILED, Handshake};
 use crate::deadline::{Moment, micros};
@@ -35,33 +36,36 @@ pub(crate) async fn perform<T: Transport>(
     since: Moment,
 ) -> Result<Wire<T>, Failed<T>> {
     let outcome = match read_hello(connection, &mut socket, &config, since).await {
-        Ok(choice) => finish(connection, socket, choice, since).await,
+        Ok(greeting) => finish(connection, socket, greeting, since).await,
         Err(Some(reason)) => Err(Failed::Close(socket, reason)),
         Err(None) => Err(Failed::Plaintext(socket)),
     };
     let now = connection.now();
     match &outcome {
-        Ok(wire) => {
-            if let Wire::Tls(tls) = wire
-                && let Some(info) = TlsInfo::of(tls.get_ref().1)
-            {
-                let handshake = Handshake {
-                    listener: connection.listener.index,
-                    version: info.version_name,
-                    group: info.group_name,
-                    resumed: info.resumed,
-                };
-                let took = std::time::Duration::from_micros(now.saturating_sub(since));
-                connection.reactor.tally.handshake_completed(handshake, took);
-                connection.secured(info);
-            }
+        Ok((_, info)) => {
+            let handshake = Handshake {
+                listener: connection.listener.index,
+                version: info.version_name,
+                group: info.group_name,
+                resumed: info.resumed,
+            };
+            let took = std::time::Duration::from_micros(now.saturating_sub(since));
+            connection.reactor.tally.handshake_completed(handshake, took);
+            connection.secured(info.clone());
         }
         Err(_) => {
             connection.reactor.tally.write(connection.listener.index, |cells| cells.inc(HANDSHAKES_FAILED, 0))
         }
     }
     connection.pending = None;
-    outcome
+    outcome.map(|(session, _)| Wire::Tls(session))
+}
+
+/// A ClientHello that was let in.
+struct Greeting {
+    octets: Vec<u8>,
+    server_name: Option<Box<str>>,
+    config: Arc<ServerConfig>,
 }
 
 /// `Err(None)`: the peer speaks plain HTTP.
@@ -70,7 +74,7 @@ async fn read_hello<T: Transport>(
     socket: &mut Metered<T>,
     config: &TlsConfig,
     since: Moment,
-) -> Result<Choice, Option<Reason>> {
+) -> Result<Greeting, Option<Reason>> {
     let settings = connection.settings.clone();
     connection.enter(Phase::Hello, connection.now());
     let due = since + micros(settings.client_hello_timeout);
@@ -123,8 +127,11 @@ async fn read_hello<T: Transport>(
                 if let Some(name) = &facts.server_name {
                     connection.apply_server_name(name);
                 }
-                socket.unread(reader.into_replay());
-                return Ok(choice);
+                return Ok(Greeting {
+                    octets: reader.into_replay(),
+                    server_name: facts.server_name.map(|name| name.to_ascii_lowercase().into()),
+                    config: choice.config,
+                });
             }
         }
     }
@@ -146,34 +153,34 @@ async fn refuse<T: Transport>(
 async fn finish<T: Transport>(
     connection: &mut Connection,
     socket: Metered<T>,
-    choice: Choice,
+    greeting: Greeting,
     since: Moment,
-) -> Result<Wire<T>, Failed<T>> {
+) -> Result<(Box<Session<T>>, TlsInfo), Failed<T>> {
     connection.enter(Phase::Handshake, connection.now());
     connection.holds(Held::default());
     let due = since + micros(connection.settings.handshake_timeout);
-    let mut accept = TlsAcceptor::from(choice.config).accept(socket);
-    let accepted = poll_fn(|cx: &mut Context<'_>| {
+    let (scratch, most) = (connection.reactor.ciphertext.clone(), connection.tls_backlog());
+    // A failed session has sent its alert, and ends the socket as it is dropped.
+    let mut session = match Session::new(socket, greeting.config, greeting.octets, scratch, most) {
+        Ok(session) => Box::new(session),
+        Err(error) => return Err(Failed::Gone(reason_of(&error))),
+    };
+    let ended = poll_fn(|cx: &mut Context<'_>| {
         if let Some(reason) = connection.struck(cx, due, Reason::TlsTimeout) {
             return Poll::Ready(Err(reason));
         }
-        Pin::new(&mut accept).poll(cx).map(Ok)
+        session.poll_handshake(cx).map_err(|error| match reason_of_io(&error) {
+            // There is no message yet that an end could cut.
+            Reason::TlsShutdown => Reason::PeerClosed,
+            reason => reason,
+        })
     })
     .await;
-    match accepted {
-        Ok(Ok(mut stream)) => {
-            stream.get_mut().1.set_buffer_limit(Some(connection.tls_backlog()));
-            Ok(Wire::Tls(Box::new(stream)))
-        }
-        Ok(Err(error)) => {
-            // There is no message yet that an end could cut.
-            let reason = match reason_of_io(&error) {
-                Reason::TlsShutdown => Reason::PeerClosed,
-                reason => reason,
-            };
-            // tokio-rustls has sent the alert, and ended the socket by dropping it.
-            Err(Failed::Gone(reason))
-        }
+    match ended {
+        Ok(()) => match TlsInfo::of(session.state(), greeting.server_name) {
+            Some(info) => Ok((session, info)),
+            None => Err(Failed::Gone(Reason::Internal)),
+        },
         Err(reason) => Err(Failed::Gone(reason)),
     }
 }

@@ -2,8 +2,7 @@
 //! reason an error of rustls is.
 
 use rustls::{
-    AlertDescription, Error as RustlsError, HandshakeKind, PeerIncompatible, ProtocolVersion,
-    ServerConnection,
+    AlertDescription, CommonState, Error as RustlsError, HandshakeKind, PeerIncompatible, ProtocolVersion,
 };
 use rustls_pki_types::CertificateDer;
 
@@ -38,7 +37,7 @@ pub struct TlsInfo {
 
 impl TlsInfo {
     /// `None` before the handshake is finished.
-    pub(crate) fn of(connection: &ServerConnection) -> Option<Self> {
+    pub(crate) fn of(connection: &CommonState, server_name: Option<Box<str>>) -> Option<Self> {
         if connection.is_handshaking() {
             return None;
         }
@@ -52,7 +51,7 @@ impl TlsInfo {
             suite_name: policy::suite_name(suite),
             group: group.map_or(0, u16::from),
             group_name: group.map_or("", policy::group_name),
-            server_name: connection.server_name().map(Box::from),
+            server_name,
             alpn: connection.alpn_protocol().and_then(policy::protocol_name),
             resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
             peer_certificates: connection

@@ -15,6 +15,7 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
+use super::config::Choice;
 use super::*;
 use crate::reason::Reason;
 
@@ -143,7 +144,7 @@ fn connect_to(tls: &TlsConfig, client: &Arc<ClientConfig>, name: &'static str) -
             client.write_tls(&mut to_server).unwrap();
         }
     }
-    let info = TlsInfo::of(&server).expect("the handshake is finished");
+    let info = TlsInfo::of(&server, server.server_name().map(Box::from)).expect("the handshake is finished");
     Ok(Connected { info, choice, tickets: client.tls13_tickets_received() })
 }
 

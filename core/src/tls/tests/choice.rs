@@ -197,7 +197,7 @@ fn a_client_that_trusts_another_identity_is_an_alert_received() {
         assert_ne!(client.write_tls(&mut exchanged).unwrap(), 0);
     };
     assert_eq!(reason_of(&error), Reason::TlsAlertReceived);
-    assert!(TlsInfo::of(&server).is_none());
+    assert!(TlsInfo::of(&server, None).is_none());
 }
 
 #[test]
