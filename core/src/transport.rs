@@ -183,7 +183,7 @@ impl<T: Transport> Wire<T> {
     }
 
     /// Pending while there is nothing to read, in the socket or above it.
-    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match self {
             Self::Plain(plain) => plain.poll_readable(cx),
             Self::Tls(tls) => tls.poll_readable(cx),
