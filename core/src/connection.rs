@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
 use crate::admission::{Load, PendingSlot};
@@ -164,6 +164,8 @@ pub(crate) struct Connection {
     latest: Cell<Moment>,
     source: Option<IpAddr>,
     slot: ConnectionSlot,
+    /// The task that the link knows.
+    task: Option<Waker>,
 }
 
 /// What accept knows of a connection.
@@ -231,10 +233,21 @@ impl Connection {
             latest: Cell::new(0),
             source: arrival.peer.map(|peer| peer.ip()),
             slot: arrival.slot,
+            task: None,
         };
         connection.born = connection.entered;
         connection.record(phase, None);
         connection
+    }
+
+    /// Orders and the program's acts wake this task. Its waker is the same in each turn: only the first takes the link's lock.
+    pub(crate) fn attend(&mut self, cx: &Context<'_>) {
+        #[cfg(feature = "test-panic")]
+        self.link.panic_if_asked();
+        if !self.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
+            self.link.attend(cx.waker().clone());
+            self.task = Some(cx.waker().clone());
+        }
     }
 
     /// Reads the clock.
@@ -324,8 +337,8 @@ impl Connection {
     }
 
     /// Arms the deadline of a wait and looks whether the wait is over: by an order, or because `due` is past.
-    pub(crate) fn struck(&self, cx: &mut Context<'_>, due: Moment, reason: Reason) -> Option<Reason> {
-        self.link.attend(cx.waker());
+    pub(crate) fn struck(&mut self, cx: &mut Context<'_>, due: Moment, reason: Reason) -> Option<Reason> {
+        self.attend(cx);
         match self.link.current_order() {
             Order::Serve => {}
             Order::Drain => return Some(Reason::Drain),

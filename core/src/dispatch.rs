@@ -8,7 +8,6 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
 use crate::config::{Dispatch, Handler, Hooks, Role};
-use crate::deadline::Moment;
 use crate::event::Event;
 use crate::exchange::{CancelHook, Exchange, NOWHERE, Ready};
 use crate::queue::{Next, Queue};
@@ -41,6 +40,10 @@ impl Dispatcher {
             Self::Workers { queue, .. } => queue,
             Self::Queues(queues) => queues,
         }
+    }
+
+    pub(crate) fn is_inline(&self) -> bool {
+        matches!(self, Self::Inline(_))
     }
 
     /// Whether the program drains the queues itself.
@@ -112,7 +115,7 @@ impl Turn {
 
 impl Reactor {
     /// Hands a request to the program, or says why there is no room for one more.
-    pub(crate) fn dispatch(&self, exchange: &Arc<Exchange>, now: Moment) -> Result<(), Reason> {
+    pub(crate) fn dispatch(&self, exchange: &Arc<Exchange>) -> Result<(), Reason> {
         let load = &self.shared.load;
         let link = &exchange.link;
         let slot = match &self.shared.dispatch {
@@ -127,13 +130,10 @@ impl Reactor {
         match &self.shared.dispatch {
             Dispatcher::Inline(handler) => {
                 exchange.mark_delivered();
-                exchange.begin_dispatch(now);
                 self.watch(|| call(handler, request));
                 exchange.end_dispatch();
             }
             dispatcher => {
-                exchange.begin_dispatch(now);
-                exchange.end_dispatch();
                 let queue = self.turn.next.get() % dispatcher.queues().len();
                 self.turn.next.set(queue + 1);
                 exchange.queue.store(queue as u32, Ordering::Relaxed);

@@ -386,10 +386,10 @@ impl Exchange {
 
     // ---- the connection's side ----
 
-    /// Before an inline callback: what the program does inside needs no wake-up.
-    pub(crate) fn begin_dispatch(&self, now: Moment) {
-        let mut state = self.lock();
-        state.dispatching = true;
+    /// Before anybody shares it. `inline`: what the program does inside its callback needs no wake-up.
+    pub(crate) fn begin_dispatch(&mut self, now: Moment, inline: bool) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        state.dispatching = inline;
         state.handler_clock.run(now);
     }
 

@@ -215,13 +215,13 @@ impl Link {
     }
 
     /// By the connection: its task.
-    pub(crate) fn attend(&self, task: &Waker) {
-        #[cfg(feature = "test-panic")]
+    pub(crate) fn attend(&self, task: Waker) {
+        *lock(&self.task) = Some(task);
+    }
+
+    #[cfg(feature = "test-panic")]
+    pub(crate) fn panic_if_asked(&self) {
         assert!(!self.panics.load(Ordering::Relaxed), "a test asked for a panic inside the library");
-        let mut known = lock(&self.task);
-        if !known.as_ref().is_some_and(|known| known.will_wake(task)) {
-            *known = Some(task.clone());
-        }
     }
 
     /// By the connection: moves the touched streams into `into`.

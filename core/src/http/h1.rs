@@ -164,7 +164,7 @@ impl<'c, T: Transport> Http1<'c, T> {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Verdict> {
         self.connection.now();
-        self.connection.link.attend(cx.waker());
+        self.connection.attend(cx);
         self.burst = 0;
         match self.connection.link.current_order() {
             Order::Serve => {}

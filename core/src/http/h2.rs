@@ -152,7 +152,7 @@ impl<'h, T: Transport> Driver<'h, T> {
     }
 
     fn poll(&mut self, connection: &mut Connection, cx: &mut Context<'_>) -> Poll<(End, Reason)> {
-        connection.link.attend(cx.waker());
+        connection.attend(cx);
         self.side.now = connection.now();
         self.side.watch.refill(self.side.now / 1000);
         let over = self.accept_all(connection, cx);

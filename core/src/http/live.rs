@@ -149,11 +149,13 @@ impl Live {
         (key, stream): (u32, u32),
         buffered: Option<Bytes>,
     ) -> Result<Self, (Self, Reason)> {
-        let exchange =
+        let now = connection.latest();
+        let mut exchange =
             Exchange::new(head, connection.info.clone(), connection.link.clone(), (key, stream), buffered);
+        exchange.begin_dispatch(now, connection.reactor.shared.dispatch.is_inline());
         let exchange = connection.reactor.exchanges.make(exchange);
-        let live = Self { dispatched: connection.latest(), exchange, books };
-        match connection.reactor.dispatch(&live.exchange, live.dispatched) {
+        let live = Self { dispatched: now, exchange, books };
+        match connection.reactor.dispatch(&live.exchange) {
             Ok(()) => Ok(live),
             Err(reason) => Err((live, reason)),
         }
