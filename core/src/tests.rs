@@ -31,5 +31,6 @@ mod program;
 mod proxy;
 mod redirect;
 mod response;
+mod session;
 mod stall;
 mod support;

@@ -156,7 +156,7 @@ pub(super) struct Host {
     pub(super) shared: Arc<Shared>,
     reactor: Rc<Reactor>,
     records: Arc<Books>,
-    connector: TlsConnector,
+    pub(super) connector: TlsConnector,
     secure: bool,
     capacity: usize,
     source: Option<SocketAddr>,

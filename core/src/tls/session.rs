@@ -9,8 +9,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus};
 use rustls::server::UnbufferedServerConnection;
+use rustls::unbuffered::{
+    ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus,
+};
 use rustls::{CommonState, ProtocolVersion, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -170,7 +172,6 @@ impl<T: Transport> Session<T> {
         let used = match self.process(&mut area[..filled], content) {
             Ok(used) => used,
             Err(error) => {
-                self.sealed_alert();
                 // Taken at once, or the peer does not deserve to know.
                 let _ = self.poll_drain(cx);
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
@@ -191,7 +192,14 @@ impl<T: Transport> Session<T> {
         loop {
             let UnbufferedStatus { discard, state, .. } = self.tls.process_tls_records(&mut octets[used..]);
             let mut done = false;
-            match state? {
+            let state = match state {
+                Ok(state) => state,
+                Err(error) => {
+                    self.seal_alert(&mut octets[used + discard..]);
+                    return Err(error);
+                }
+            };
+            match state {
                 ConnectionState::ReadTraffic(mut traffic) => {
                     while let Some(record) = traffic.next_record() {
                         let record = record?;
@@ -207,10 +215,7 @@ impl<T: Transport> Session<T> {
                 }
                 ConnectionState::EncodeTlsData(mut data) => {
                     self.ticket_waits = false;
-                    append(&mut self.sealed.octets, |room| match data.encode(room) {
-                        Err(EncodeError::InsufficientSize(size)) => Err(size),
-                        written => Ok(written.unwrap_or(0)),
-                    });
+                    encode(&mut data, &mut self.sealed.octets);
                 }
                 // Everything sealed leaves in one order, so that nothing of the machine has to wait for it.
                 ConnectionState::TransmitTlsData(data) => data.done(),
@@ -229,12 +234,9 @@ impl<T: Transport> Session<T> {
     }
 
     /// After an error rustls has an alert left.
-    fn sealed_alert(&mut self) {
-        if let Ok(ConnectionState::EncodeTlsData(mut data)) = self.tls.process_tls_records(&mut []).state {
-            append(&mut self.sealed.octets, |room| match data.encode(room) {
-                Err(EncodeError::InsufficientSize(size)) => Err(size),
-                written => Ok(written.unwrap_or(0)),
-            });
+    fn seal_alert(&mut self, octets: &mut [u8]) {
+        while let Ok(ConnectionState::EncodeTlsData(mut data)) = self.tls.process_tls_records(octets).state {
+            encode(&mut data, &mut self.sealed.octets);
         }
     }
 
@@ -270,7 +272,9 @@ impl<T: Transport> Session<T> {
                 }
                 Ok(ConnectionState::EncodeTlsData(mut data)) => loop {
                     match data.encode(&mut area[filled..]) {
-                        Err(EncodeError::InsufficientSize(size)) => area.resize(filled + size.required_size, 0),
+                        Err(EncodeError::InsufficientSize(size)) => {
+                            area.resize(filled + size.required_size, 0)
+                        }
                         written => {
                             filled += written.unwrap_or(0);
                             break;
@@ -341,15 +345,16 @@ impl<T: Transport> Session<T> {
     }
 }
 
+type Message<'a> = rustls::unbuffered::EncodeTlsData<'a, rustls::server::ServerConnectionData>;
 type Traffic<'a> = rustls::unbuffered::WriteTraffic<'a, rustls::server::ServerConnectionData>;
 
-/// Lengthens `octets` by what `encode` writes into as much room as it asks for.
-fn append(octets: &mut Vec<u8>, mut encode: impl FnMut(&mut [u8]) -> Result<usize, InsufficientSizeError>) {
+/// Lengthens `octets` by a message of TLS itself.
+fn encode(data: &mut Message<'_>, octets: &mut Vec<u8>) {
     let filled = octets.len();
     loop {
-        match encode(&mut octets[filled..]) {
-            Ok(written) => return octets.truncate(filled + written),
-            Err(size) => octets.resize(filled + size.required_size, 0),
+        match data.encode(&mut octets[filled..]) {
+            Err(EncodeError::InsufficientSize(size)) => octets.resize(filled + size.required_size, 0),
+            written => return octets.truncate(filled + written.unwrap_or(0)),
         }
     }
 }
