@@ -110,11 +110,10 @@ const HTTP1_WINDOW: usize = 64 * 1024;
 const PRESSED_WINDOW: usize = 4 * 1024;
 
 impl ConnectionInfo {
-    /// Room for the answer of one exchange of this connection, of which so many octets wait already.
-    pub(crate) fn room(&self, link: &Link, queued: usize) -> usize {
+    /// Most octets of an answer that wait for the peer now. Whoever says that there is room says it by this, and whoever takes it.
+    pub(crate) fn window(&self, link: &Link) -> usize {
         let pressed = link.held.load(Ordering::Relaxed) >= self.pressed_at;
-        let window = if pressed { self.answer_window.min(PRESSED_WINDOW) } else { self.answer_window };
-        window.saturating_sub(queued)
+        if pressed { self.answer_window.min(PRESSED_WINDOW) } else { self.answer_window }
     }
 }
 

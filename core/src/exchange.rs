@@ -443,7 +443,7 @@ impl Exchange {
     }
 
     /// Which armed readiness is due now; each is disarmed by being reported.
-    pub(crate) fn take_ready(&self, state: &mut State, window: usize) -> [Option<Ready>; 2] {
+    pub(crate) fn take_ready(&self, state: &mut State) -> [Option<Ready>; 2] {
         let gone = state.over;
         let content = &mut state.content;
         let readable = content.waiting > 0 || content.end.is_some() || gone;
@@ -452,8 +452,8 @@ impl Exchange {
             Ready::Content
         });
         let answer = &mut state.answer;
-        let room = answer.queued <= window / 2 || gone;
-        let second = (answer.armed && room).then(|| {
+        let room = |queued| queued <= self.connection.window(&self.link) / 2 || gone;
+        let second = (answer.armed && room(answer.queued)).then(|| {
             answer.armed = false;
             Ready::Room
         });

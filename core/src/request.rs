@@ -512,7 +512,7 @@ impl Request {
     }
 
     fn room(&self, state: &State) -> usize {
-        self.exchange.connection.room(&self.exchange.link, state.answer.queued)
+        self.exchange.connection.window(&self.exchange.link).saturating_sub(state.answer.queued)
     }
 
     fn append(&self, state: &mut State, octets: Bytes) {

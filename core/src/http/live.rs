@@ -201,7 +201,7 @@ impl Live {
             let mut state = exchange.lock();
             exchange.close(&mut state, outcome);
             let unanswered = state.answer.stage == Stage::Failed(Failure::Unanswered);
-            (state.content.received, unanswered, exchange.take_ready(&mut state, 0), state.on_cancel.take())
+            (state.content.received, unanswered, exchange.take_ready(&mut state), state.on_cancel.take())
         };
         // Outside the lock: a hook that was never called is dropped, which may run the program's code.
         drop(hook);

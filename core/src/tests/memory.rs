@@ -1,6 +1,9 @@
 //! Memory: what one connection may hold, and all of them with the requests that the program keeps. Peers are pushed back first;
 //! what cannot be pushed back is closed, longest idle and then stalled connections before requests are refused.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use bytes::Bytes;
 use tokio::time::sleep;
 
@@ -196,6 +199,37 @@ fn writers_are_held_back_when_their_connection_holds_half_of_what_it_may() {
             request.abort().unwrap();
         }
     });
+}
+
+#[test]
+fn room_that_is_told_of_is_room_that_can_be_taken() {
+    // A program that writes when it is told to, and asks to be told again, must not be told of room that there is not.
+    for setup in [Setup::kept(), Setup::kept().tls()] {
+        setup.set("max_connection_memory_bytes", "64KiB").capacity(4_096).run(async |host| {
+            let mut peer = host.connect().await;
+            peer.get("/").await;
+            let request = Arc::new(host.request().await);
+            let (writer, left) = (Arc::downgrade(&request), AtomicUsize::new(500_000));
+            let write = move |_| {
+                let Some(request) = writer.upgrade() else { return };
+                loop {
+                    let most = left.load(Ordering::Relaxed).min(100_000);
+                    if most == 0 {
+                        return request.finish([]).unwrap();
+                    }
+                    match request.write(&vec![7; most], Some(secs(0))).unwrap() {
+                        0 => return request.arm_room().unwrap(),
+                        octets => left.fetch_sub(octets, Ordering::Relaxed),
+                    };
+                }
+            };
+            request.on_ready(Arc::new(write)).unwrap();
+            request.begin(200, [], Some(500_000)).unwrap();
+            request.arm_room().unwrap();
+            sleep(secs(1)).await;
+            assert_eq!(peer.answer().await.content.len(), 500_000);
+        });
+    }
 }
 
 // ---- all connections together ----

@@ -159,7 +159,7 @@ impl Serving {
                 progressed = true;
             }
         }
-        let ready = exchange.take_ready(&mut state, http1.connection.info.answer_window);
+        let ready = exchange.take_ready(&mut state);
         drop(state);
         if let Some(raised) = raised {
             raised.tell(http1.connection, &self.live);

@@ -198,7 +198,7 @@ impl Stream {
             charged: exchange.held(&state) + self.receiving.unread(state.content.waiting),
             other: state.answer.queued,
         };
-        let ready = exchange.take_ready(&mut state, connection.info.answer_window);
+        let ready = exchange.take_ready(&mut state);
         drop(state);
         (self.due, self.expiry) = (due, expiry);
         let Stage::Serve(live) = &mut self.stage else { return None };
