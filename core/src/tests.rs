@@ -20,6 +20,7 @@ mod handshake;
 mod header;
 mod hello;
 mod idle;
+mod levels;
 mod limits;
 mod linger;
 mod memory;

@@ -283,3 +283,46 @@ fn a_read_of_no_patience_says_again() {
         assert_eq!(peer.answer().await.status, 200);
     });
 }
+
+#[test]
+fn content_of_exactly_the_buffer_comes_with_the_request() {
+    let post = |octets: usize, fields: &str| {
+        format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}Content-Length: {octets}\r\n\r\n{:x<octets$}", "")
+    };
+    for setup in [Setup::kept(), Setup::kept().tls()] {
+        setup.set("buffer_body_bytes", "1000").run(async |host| {
+            let mut peer = host.connect().await;
+            for (octets, fields, buffered) in
+                [(1_000, "", true), (1_001, "", false), (10, "Expect: 100-continue\r\n", false)]
+            {
+                peer.send(post(octets, fields)).await;
+                let request = host.request().await;
+                assert_eq!(request.exchange().buffered().is_some(), buffered, "{octets} {fields}");
+                assert_eq!(read_all(&request).await.unwrap().len(), octets);
+                hello(&request);
+                assert_eq!(peer.answer().await.status, 200);
+            }
+        });
+    }
+}
+
+#[test]
+fn a_cap_that_is_off_takes_any_content() {
+    Setup::kept().set("max_body_bytes", "off").run(async |host| {
+        let mut peer = host.connect().await;
+        let length = (16 << 20) + 1;
+        peer.send(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n")).await;
+        let read = async {
+            let request = host.request().await;
+            let mut read = 0;
+            while let octets @ 1.. = read_some(&request).await.unwrap().len() {
+                read += octets;
+            }
+            hello(&request);
+            read
+        };
+        let (_, read) = tokio::join!(peer.send(vec![b'x'; length]), read);
+        assert_eq!(read, length);
+        assert_eq!(peer.answer().await.status, 200);
+    });
+}

@@ -166,3 +166,15 @@ fn who_was_accepted_in_the_drain_is_closed() {
         host.closed(&newcomer, Phase::Header, Reason::Drain).await;
     });
 }
+
+#[test]
+fn a_call_that_names_no_time_has_that_of_the_settings() {
+    Setup::kept().set("drain_timeout", "7s").run(async |host| {
+        let mut peer = host.connect().await;
+        peer.get("/").await;
+        let request = host.request().await;
+        host.server.shutdown(None);
+        assert_eq!(at(secs(7), peer.ending()).await, Ending::Reset);
+        assert_eq!(request.cancelled(), Some(Reason::Drain));
+    });
+}

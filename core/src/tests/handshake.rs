@@ -6,7 +6,7 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 
-use super::peer::{Ending, at, secs};
+use super::peer::{Ending, at, millis, secs};
 use super::support::Setup;
 use crate::connection::Protocol;
 use crate::phase::Phase;
@@ -95,5 +95,65 @@ fn a_peer_that_leaves_in_the_handshake_is_no_limit() {
         let _ = peer.rest().await;
         host.closed(&peer, Phase::Handshake, Reason::PeerClosed).await;
         assert_eq!(host.limits(Reason::TlsTimeout), 0);
+    });
+}
+
+#[test]
+fn handshakes_over_the_rate_wait_unread_until_the_limit_of_the_hello() {
+    Setup::hello().tls().set("max_handshakes_per_second", "2").run(async |host| {
+        let mut peers = Vec::new();
+        for _ in 0..20 {
+            let mut peer = host.dial();
+            peer.send(host.client_hello()).await;
+            peers.push(peer);
+        }
+        let began = |host: &super::support::Host| {
+            peers.iter().filter(|peer| host.phase(peer) == Phase::Handshake).count()
+        };
+        host.turn().await;
+        assert_eq!(began(host), 2);
+        tokio::time::sleep(secs(1)).await;
+        assert_eq!(began(host), 4);
+        tokio::time::sleep(millis(3_500)).await;
+        assert!((10..=11).contains(&began(host)), "{}", began(host));
+        tokio::time::sleep(secs(1)).await;
+        let waited = host.limits(Reason::TlsRateLimit);
+        assert!((8..=10).contains(&waited), "{waited}");
+        let closed = host.server.snapshot().closed_by_reason[Reason::TlsRateLimit.id() as usize - 1];
+        assert_eq!(closed, waited);
+        // Quiet time buys one second's worth, not more.
+        drop(peers);
+        tokio::time::sleep(secs(60)).await;
+        let mut peers = Vec::new();
+        for _ in 0..5 {
+            let mut peer = host.dial();
+            peer.send(host.client_hello()).await;
+            peers.push(peer);
+        }
+        host.turn().await;
+        assert_eq!(peers.iter().filter(|peer| host.phase(peer) == Phase::Handshake).count(), 2);
+    });
+}
+
+#[test]
+fn who_waits_for_its_turn_has_sent_nothing_that_was_read() {
+    Setup::hello().tls().set("max_handshakes_per_second", "1").run(async |host| {
+        let mut first = host.dial();
+        first.send(host.client_hello()).await;
+        host.turn().await;
+        let mut peers: Vec<_> = (0..10).map(|_| host.dial()).collect();
+        for peer in &mut peers {
+            peer.send(host.client_hello()).await;
+        }
+        tokio::time::sleep(millis(5_200)).await;
+        let mut refused = 0;
+        for peer in &peers {
+            if let Some(record) = host.last(peer).filter(|record| record.closed == Some(Reason::TlsRateLimit))
+            {
+                assert_eq!((record.bytes_in, record.phase), (0, Phase::Hello));
+                refused += 1;
+            }
+        }
+        assert!((4..=6).contains(&refused), "{refused}");
     });
 }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 
+use super::h2::Raw;
 use super::peer::{after, at, secs};
 use super::support::{Setup, hello, read_all, read_some};
 use crate::phase::Phase;
@@ -119,5 +120,63 @@ fn what_is_no_limit_of_a_request_or_out_of_range_changes_nothing() {
         assert_eq!(at(secs(30), peer.answer()).await.status, 504);
         let late = request.set_limit("handler_timeout", 60_000);
         assert_eq!(late, Err(RequestError::Cancelled(Reason::HandlerTimeout)));
+    });
+}
+
+#[test]
+fn the_rates_and_their_grace_are_moved() {
+    Setup::kept().set("body_idle_timeout", "off").set("min_body_rate", "off").run(async |host| {
+        for (rate, grace, strikes_at) in [("1KiB/s", "20s", 20), ("1KiB/s", "5s", 5)] {
+            let mut peer = host.connect().await;
+            peer.send(UPLOAD).await;
+            let request = host.request().await;
+            request.set_limit_text("min_body_rate", rate).unwrap();
+            request.set_limit_text("min_rate_grace", grace).unwrap();
+            let failed = at(secs(strikes_at), read_some(&request)).await;
+            assert_eq!(failed, Err(RequestError::Cancelled(Reason::BodyRate)));
+        }
+    });
+    let slow = Setup::kept().capacity(4_096).set("write_idle_timeout", "off").set("min_write_rate", "off");
+    slow.run(async |host| {
+        let body = || Body::Owned(Bytes::from(vec![b'x'; 1_000_000]));
+        let mut peer = host.connect().await;
+        peer.get("/").await;
+        let request = host.request().await;
+        request.set_limit_text("min_write_rate", "1KiB/s").unwrap();
+        request.set_limit_text("min_rate_grace", "5s").unwrap();
+        let began = Instant::now();
+        request.respond(200, [], body()).unwrap();
+        // What the network took at once has bought four seconds of no more than five.
+        after(began, secs(5), host.closed(&peer, Phase::Response, Reason::WriteRate)).await;
+
+        let mut peer = host.connect().await;
+        peer.get("/").await;
+        let request = host.request().await;
+        request.set_limit_text("response_timeout", "7s").unwrap();
+        let began = Instant::now();
+        request.respond(200, [], body()).unwrap();
+        after(began, secs(7), host.closed(&peer, Phase::Response, Reason::WriteTimeout)).await;
+    });
+}
+
+#[test]
+fn the_limits_of_a_stream_are_its_own() {
+    Setup::kept().run(async |host| {
+        let mut raw = Raw::open(host).await;
+        raw.get(1, "/").await;
+        let (quick, began) = (host.request().await, Instant::now());
+        quick.set_limit_text("handler_timeout", "2s").unwrap();
+        raw.get(3, "/").await;
+        let off = host.request().await;
+        off.set_limit_text("handler_timeout", "off").unwrap();
+        raw.post(5, &[]).await;
+        let upload = host.request().await;
+        upload.set_limit_text("body_idle_timeout", "4s").unwrap();
+        let _ = upload.peek();
+        assert_eq!(after(began, secs(2), raw.head(1)).await.0, 504);
+        assert_eq!(after(began, secs(4), raw.head(5)).await.0, 408);
+        sleep(secs(60)).await;
+        hello(&off);
+        assert_eq!(raw.answer(3).await.0, 200);
     });
 }

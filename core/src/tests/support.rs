@@ -87,6 +87,12 @@ impl Setup {
         self
     }
 
+    /// A setting of the listener.
+    pub(super) fn listening(mut self, key: &str, text: &str) -> Self {
+        self.config.listeners[0].settings.set_text(key, text).unwrap();
+        self
+    }
+
     /// A setting of the server name `localhost`.
     pub(super) fn named(mut self, key: &str, text: &str) -> Self {
         let mut overrides = Overrides::new(Level::ServerName);
@@ -257,6 +263,11 @@ impl Host {
     /// The phase that a peer's connection is in.
     pub(super) fn phase(&self, peer: &Peer) -> Phase {
         self.records.last(peer.id).unwrap().phase
+    }
+
+    /// The last record of a peer's connection.
+    pub(super) fn last(&self, peer: &Peer) -> Option<ConnectionRecord> {
+        self.records.last(peer.id)
     }
 
     /// How the connection of a peer closed, once it has.

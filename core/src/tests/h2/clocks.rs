@@ -349,3 +349,26 @@ fn a_reader_that_comes_and_goes_does_not_extend_the_idle_clock() {
         at(secs(6), goaway).await;
     });
 }
+
+#[test]
+fn settings_that_are_acknowledged_just_in_time_are_well() {
+    Setup::hello().run(async |host| {
+        let mut raw = Raw::begin(host, &[]).await;
+        raw.get(1, "/").await;
+        assert_eq!(raw.answer(1).await.0, 200);
+        tokio::time::sleep(millis(9_900)).await;
+        raw.send(frame(SETTINGS, super::ACK, 0, &[])).await;
+        tokio::time::sleep(secs(5)).await;
+        assert_eq!((host.phase(&raw.peer), host.limits(Reason::H2SettingsTimeout)), (Phase::Idle, 0));
+    });
+}
+
+#[test]
+fn a_listener_without_http2_refuses_its_preface() {
+    Setup::kept().set("http2", "off").run(async |host| {
+        let mut peer = host.connect().await;
+        peer.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+        assert_eq!(peer.answer().await.status, 505);
+        assert!(!host.is_request_waiting());
+    });
+}

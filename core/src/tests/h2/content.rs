@@ -172,3 +172,71 @@ fn a_body_that_belies_its_length_is_reset() {
         assert_eq!(kept.cancelled(), Some(Reason::H2Protocol));
     });
 }
+
+#[test]
+fn content_of_exactly_the_buffer_comes_with_the_request() {
+    Setup::kept().set("buffer_body_bytes", "1000").run(async |host| {
+        let mut raw = Raw::open(host).await;
+        for (stream, octets, buffered) in [(1, 1_000, true), (3, 1_001, false)] {
+            raw.post(stream, &[("content-length", &octets.to_string())]).await;
+            raw.send(frame(DATA, END_STREAM, stream, &vec![7; octets])).await;
+            let request = host.request().await;
+            assert_eq!(request.exchange().buffered().is_some(), buffered, "{octets}");
+            hello(&request);
+            assert_eq!(raw.answer(stream).await.0, 200);
+        }
+    });
+}
+
+#[test]
+fn a_stream_takes_exactly_its_window_unread() {
+    let setup = Setup::kept().set("h2_stream_window_bytes", "20KiB").set("buffer_body_bytes", "0");
+    setup.run(async |host| {
+        let mut raw = Raw::open(host).await;
+        raw.post(1, &[]).await;
+        let kept = host.request().await;
+        raw.send(frame(DATA, 0, 1, &[7; 16 * 1024])).await;
+        raw.send(frame(DATA, 0, 1, &[7; 4 * 1024])).await;
+        raw.peer.quiet(Duration::from_secs(1)).await;
+        assert_eq!(kept.cancelled(), None);
+        raw.send(frame(DATA, 0, 1, &[7; 1])).await;
+        assert_eq!(raw.reset(1).await, FLOW_CONTROL_ERROR);
+        host.turn().await;
+        assert!(kept.cancelled().is_some());
+    });
+}
+
+#[test]
+fn a_connection_takes_exactly_its_window_unread() {
+    let setup = Setup::kept().set("h2_connection_window_bytes", "70000").set("buffer_body_bytes", "0");
+    setup.run(async |host| {
+        let mut raw = Raw::open(host).await;
+        raw.post(1, &[]).await;
+        let kept = host.request().await;
+        for _ in 0..7 {
+            raw.send(frame(DATA, 0, 1, &[7; 10_000])).await;
+        }
+        host.turn().await;
+        assert_eq!(kept.cancelled(), None);
+        raw.send(frame(DATA, 0, 1, &[7; 1])).await;
+        assert_eq!(raw.goaway().await.1, FLOW_CONTROL_ERROR);
+        host.closed(&raw.peer, Phase::Streams, Reason::H2Protocol).await;
+    });
+}
+
+#[test]
+fn a_writer_has_exactly_the_room_of_the_send_buffer() {
+    Setup::kept().set("h2_send_buffer_bytes", "20KiB").run(async |host| {
+        // Neither window lets an octet go.
+        let mut raw = Raw::open_with(host, &[(4, 0)]).await;
+        raw.get(1, "/").await;
+        let request = host.request().await;
+        request.begin(200, [], None).unwrap();
+        assert_eq!(request.write(&[7; 30_000], NOW), Ok(20 * 1024));
+        host.turn().await;
+        assert_eq!(request.write(&[7; 1], NOW), Ok(0));
+        request.abort().unwrap();
+    });
+}
+
+const FLOW_CONTROL_ERROR: u32 = 3;
