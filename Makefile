@@ -368,7 +368,8 @@ fuzz-python: build-tools python-tools
 
 test-tools:
 	$(call install,gcc:gcc g++:g++ clang:clang clang++:clang curl:curl openssl:openssl valgrind:valgrind strace:strace \
-		nghttp:nghttp2-client nm:binutils cmake:cmake pkg-config:pkg-config dpkg-deb:dpkg setsid:util-linux)
+		nghttp:nghttp2-client nm:binutils cmake:cmake pkg-config:pkg-config dpkg-deb:dpkg setsid:util-linux \
+		prlimit:util-linux)
 	@missing=; echo 'int main(void) { return 0; }' | clang -fsanitize=address -x c - -o /dev/null 2>/dev/null || \
 		missing=' libclang-rt-dev'; \
 	$(apt)

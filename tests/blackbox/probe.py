@@ -45,9 +45,21 @@ def is_of(event, peer):
 
 
 class Probe:
-    """`settings` come before the first listener; `listeners` replace the usual two, cleartext and TLS."""
+    """`settings` come before the first listener; `listeners` replace the usual two, cleartext and TLS. `keep` are descriptors that
+    the probe inherits, `nofile` is how many it may have."""
 
-    def __init__(self, language, events, *options, mode="inline", settings=None, listeners=LISTENERS, env=None):
+    def __init__(
+        self,
+        language,
+        events,
+        *options,
+        mode="inline",
+        settings=None,
+        listeners=LISTENERS,
+        env=None,
+        keep=(),
+        nofile=None,
+    ):
         self.language = language
         self.events_path = Path(events)
         self.admin = f"127.0.0.1:{free_port()}"
@@ -55,9 +67,11 @@ class Probe:
         for key, text in (settings or {}).items():
             command += ["--set", f"{key}={text}"]
         command += [*options, *listeners, "--events", str(events), "--admin", self.admin]
-        self._launch(command, env)
+        if nofile:
+            command = ["prlimit", f"--nofile={nofile}:{nofile}", *command]
+        self._launch(command, env, keep)
 
-    def _launch(self, command, env=None):
+    def _launch(self, command, env=None, keep=()):
         """Starts the program and waits until it serves."""
         self.stderr_path = self.events_path.with_suffix(".stderr")
         with self.stderr_path.open("wb") as stderr:
@@ -67,6 +81,7 @@ class Probe:
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 env={**os.environ, **(env or {})},
+                pass_fds=keep,
             )
         self.lines = []
         self._reading = threading.Lock()
