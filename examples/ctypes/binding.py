@@ -6,7 +6,7 @@ from ctypes import CDLL, POINTER, Structure, byref, c_char_p, c_int32, c_int64, 
 ABI = 0
 
 OK, EOF, AGAIN = 0, 1, 2
-E_VALUE, E_HANDLE, E_STATE, E_CANCELLED, E_CLOSED, E_LIMIT = -2, -5, -6, -7, -10, -12
+E_HANDLE, E_CLOSED, E_LIMIT = -5, -10, -12
 
 EV_REQUEST, EV_BODY, EV_WRITABLE, EV_CANCELLED, EV_DONE = 1, 2, 3, 4, 5
 

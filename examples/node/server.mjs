@@ -12,6 +12,8 @@ const { BARTIZAN_EV_CANCELLED: CANCELLED, BARTIZAN_EV_DONE: DONE } = numbers;
 const EVENT = offsets(structures.event);
 const VIEW = offsets(structures.requestView);
 const TLS = offsets(structures.tlsInfo);
+const HEADER = offsets(structures.header);
+const STR = offsets(structures.str);
 const EVENT_SIZE = structures.event.size;
 
 // A burst of requests costs one call.
@@ -76,13 +78,22 @@ class Copied {
     this.octets = copy(at, type.size);
   }
 
-  u32 = (at) => this.octets.readUInt32LE(at);
-  u64 = (at) => Number(this.octets.readBigUInt64LE(at));
-  text = (at) => copy(this.octets.readBigUInt64LE(at), this.u64(at + 8)).toString('latin1');
-  address = (ip, port) => {
+  u32(at) {
+    return this.octets.readUInt32LE(at);
+  }
+
+  u64(at) {
+    return Number(this.octets.readBigUInt64LE(at));
+  }
+
+  text(at) {
+    return copy(this.octets.readBigUInt64LE(at), this.u64(at + STR.len)).toString('latin1');
+  }
+
+  address(ip, port) {
     const text = this.text(ip);
     return text.includes(':') ? `[${text}]:${this.u32(port)}` : text ? `${text}:${this.u32(port)}` : 'unix:';
-  };
+  }
 }
 
 // What is freed with the last reference, as a call.
@@ -315,7 +326,7 @@ class Request {
     check(c.body_trailers(this.id, at, count));
     return Array.from({ length: Number(filled(count)) }, (_, i) => {
       const field = new Copied(filled(at) + BigInt(i * structures.header.size), structures.header);
-      return [field.text(0), field.text(structures.str.size)];
+      return [field.text(HEADER.name), field.text(HEADER.value)];
     });
   }
 

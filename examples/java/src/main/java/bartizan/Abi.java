@@ -18,7 +18,6 @@ import java.util.Map;
 final class Abi {
     static final int ABI = 0;
 
-    static final int BARTIZAN_OK = 0;
     static final int BARTIZAN_EOF = 1;
     static final int BARTIZAN_E_HANDLE = -5;
     static final int BARTIZAN_E_CLOSED = -10;
