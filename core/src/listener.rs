@@ -334,3 +334,6 @@ impl Shared {
         if count(own).saturating_sub(count(least)) > IMBALANCE { least } else { own }
     }
 }
+
+#[cfg(test)]
+mod tests;

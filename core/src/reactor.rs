@@ -137,6 +137,8 @@ impl Reactor {
                 // No connection, no tick: an idle host is not woken ten times a second.
                 self.changed.notified().await;
                 self.deadlines.resume();
+                // Memory that was short when the last one left need not be short now.
+                self.shared.look();
                 continue;
             }
             sleep_until(Instant::now() + STEP).await;

@@ -61,3 +61,22 @@ fn an_inline_callback_that_does_not_return_is_told_of_while_it_hangs() {
     server.shutdown(None);
     assert!(server.wait(Some(Duration::from_secs(10))).unwrap());
 }
+
+#[test]
+fn there_are_as_many_threads_as_the_settings_say() {
+    let threads = Arc::new(Mutex::new(Vec::new()));
+    let mut config = Config::new(
+        vec![Listener::new("127.0.0.1:0".parse().unwrap(), None)],
+        Dispatch::Workers(Arc::new(|_: Request| ())),
+    );
+    config.settings.set("io_threads", 3).unwrap();
+    config.settings.set("worker_threads", 5).unwrap();
+    let seen = threads.clone();
+    config.hooks.thread = Some(Arc::new(move |role, begins| lock(&seen).push((role, begins))));
+    let server = Server::start(&config).unwrap();
+    server.shutdown(None);
+    assert!(server.wait(Some(Duration::from_secs(10))).unwrap());
+    let count = |which| lock(&threads).iter().filter(|seen| **seen == which).count();
+    assert_eq!((count((Role::Reactor, true)), count((Role::Reactor, false))), (3, 3));
+    assert_eq!((count((Role::Worker, true)), count((Role::Worker, false))), (5, 5));
+}

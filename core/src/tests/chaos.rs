@@ -13,6 +13,7 @@ use super::frames::{
 use super::peer::{Peer, millis, secs};
 use super::support::{Host, Setup};
 use crate::exchange::Failure;
+use crate::reason::Reason;
 use crate::request::{Body, Request};
 use crate::settings::OFF;
 
@@ -124,6 +125,9 @@ pub(super) fn setup(dice: &mut Dice<'_>) -> Setup {
         ("max_body_bytes", "50"),
         ("max_running_handlers", "2"),
         ("max_requests_per_connection", "3"),
+        ("max_connections", "4"),
+        ("max_connection_memory_bytes", "64KiB"),
+        ("max_total_memory_bytes", "1MiB"),
     ];
     for (key, text) in menu {
         if dice.below(2) == 0 {
@@ -199,6 +203,15 @@ pub(super) fn treat(dice: &mut Dice<'_>, request: Request) -> Option<Request> {
     Some(request)
 }
 
+/// One deed of the server when it is short of something.
+fn press(dice: &mut Dice<'_>, host: &Host) {
+    match dice.below(3) {
+        0 => drop(host.shared.registry.evict_longest_idle(Reason::AcceptLimit)),
+        1 => drop(host.shared.registry.shed(*dice.pick(&[1, 100_000]))),
+        _ => host.shared.load.refuse(dice.below(2) == 0),
+    }
+}
+
 pub(super) async fn play(dice: &mut Dice<'_>, mut speech: Speech, host: &Host) {
     let mut peers = Vec::new();
     let mut requests: Vec<Request> = Vec::new();
@@ -206,7 +219,7 @@ pub(super) async fn play(dice: &mut Dice<'_>, mut speech: Speech, host: &Host) {
         if dice.is_spent() {
             break;
         }
-        match dice.below(8) {
+        match dice.below(9) {
             0 if peers.len() < 4 => {
                 let mut peer = host.connect().await;
                 let _ = timeout(millis(200), peer.try_send(&speech.opening)).await;
@@ -217,6 +230,7 @@ pub(super) async fn play(dice: &mut Dice<'_>, mut speech: Speech, host: &Host) {
                 requests.extend(treat(dice, request));
             }
             3 => tokio::time::sleep(millis(*dice.pick(&[1, 50, 700, 2_500]))).await,
+            4 => press(dice, host),
             _ if !peers.is_empty() => {
                 let peer = peers.swap_remove(dice.below(peers.len()));
                 peers.extend(act(dice, &mut speech, peer).await);
@@ -267,6 +281,8 @@ fn an_honest_client_is_served_behind_them() {
             if host.shared.is_draining() {
                 return;
             }
+            // A server that was short of memory looks again with its next sweep.
+            tokio::time::sleep(millis(200)).await;
             let mut honest = host.connect().await;
             honest.get("/honest").await;
             let request = loop {
