@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
+use tokio::time::Instant;
+
 use crate::link::{Link, Order, lock};
 use crate::queue::Queue;
 use crate::reason::Reason;
@@ -152,9 +154,18 @@ pub(crate) struct Pending {
     state: Mutex<PendingState>,
 }
 
-#[derive(Default)]
+/// Handshakes that may give way to newcomers each second, and how many of them can be saved up. A peer that comes back as often as
+/// it is closed costs some 30 us of CPU each time: unbounded that is a whole core, with this a thirtieth. And who has to give way
+/// at once has no time to send its ClientHello: at the default cap each keeps its place for half a second, some round trips of a
+/// distant client. The rest of a flood waits in the kernel's queue.
+const GIVE_WAY: f64 = 1000.0;
+const GIVE_WAY_SAVED: f64 = 1000.0;
+
 struct PendingState {
     next: u64,
+    /// How many may still give way now.
+    credit: f64,
+    refilled: Instant,
     /// Without a complete ClientHello: nothing was computed for them yet.
     hello: BTreeMap<u64, Arc<Link>>,
     handshake: BTreeMap<u64, Arc<Link>>,
@@ -162,7 +173,23 @@ struct PendingState {
 
 impl Pending {
     pub(crate) fn new(cap: usize) -> Arc<Self> {
-        Arc::new(Self { cap, state: Mutex::default() })
+        let state = PendingState {
+            next: 0,
+            credit: GIVE_WAY_SAVED,
+            refilled: Instant::now(),
+            hello: BTreeMap::new(),
+            handshake: BTreeMap::new(),
+        };
+        Arc::new(Self { cap, state: Mutex::new(state) })
+    }
+
+    /// How many newcomers may be accepted now: those for whom there is room, and those to whom others may give way.
+    pub(crate) fn newcomers(&self, now: Instant) -> usize {
+        let mut state = lock(&self.state);
+        let earned = GIVE_WAY * now.saturating_duration_since(state.refilled).as_secs_f64();
+        state.credit = (state.credit + earned).min(GIVE_WAY_SAVED);
+        state.refilled = now;
+        self.cap.saturating_sub(state.hello.len() + state.handshake.len()) + state.credit.max(0.0) as usize
     }
 
     /// Takes a newcomer in; at the cap the oldest without a ClientHello goes, else the oldest in handshake, so that honest
@@ -173,6 +200,7 @@ impl Pending {
             let oldest = state.hello.pop_first().or_else(|| state.handshake.pop_first());
             if let Some((_, oldest)) = oldest {
                 oldest.order(Order::MakeRoom(Reason::TlsPendingLimit));
+                state.credit -= 1.0;
             }
         }
         let key = state.next;
@@ -208,6 +236,8 @@ impl Drop for PendingSlot {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::link::Inbox;
 
@@ -248,6 +278,17 @@ mod tests {
         assert!(load.start(&mut waiting));
         assert_eq!((load.running(), load.queued()), (1, 0));
         assert!(load.queue(&link).is_ok());
+    }
+
+    #[test]
+    fn only_so_many_give_way_in_a_second() {
+        let pending = Pending::new(2);
+        let began = Instant::now();
+        assert_eq!(pending.newcomers(began), 2 + 1000);
+        let _slots: Vec<_> = (0..1002).map(|_| pending.enter(link())).collect();
+        assert_eq!(pending.newcomers(began), 0);
+        assert_eq!(pending.newcomers(began + Duration::from_millis(100)), 100);
+        assert_eq!(pending.newcomers(began + Duration::from_secs(9)), 1000);
     }
 
     #[test]

@@ -37,6 +37,9 @@ const BURST: usize = 32;
 /// Connections by which the accepting reactor must be fuller than the emptiest one before a socket crosses threads.
 const IMBALANCE: usize = 4;
 
+/// How long newcomers wait for others to give way: short, so that few come at a time and requests between them go on.
+const PACE: Duration = Duration::from_millis(2);
+
 /// The first and the longest pause after a failure to accept.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
 
@@ -191,8 +194,14 @@ impl Acceptor {
     async fn run(mut self) {
         loop {
             let Ok(mut ready) = self.socket.readable().await else { return };
+            let newcomers = self.listener.pending.newcomers(Instant::now());
+            if newcomers == 0 {
+                drop(ready);
+                tokio::time::sleep(PACE).await;
+                continue;
+            }
             let mut failed = None;
-            for _ in 0..BURST {
+            for _ in 0..newcomers.min(BURST) {
                 if !self.reactor.shared.has_room() {
                     break;
                 }
