@@ -1,46 +1,44 @@
-//! The HTTP/1.x connection: waits for a head, gathers a small body, hands the exchange to `h1/serving.rs`, and ends. Octets are
-//! read and written by the sans-IO files below; here live the header, idle, flush and linger clocks.
+//! The HTTP/1.x connection: waits for a head (`h1/waiting.rs`), gathers a small body (`h1/gather.rs`), hands the exchange to
+//! `h1/serving.rs`, and ends (`h1/ending.rs`). Octets are read and written by the sans-IO files below.
 //!
 //! Everything a connection waits for is polled in one place, so that at each moment it is in exactly one phase and no wait is
 //! without a deadline.
 
 pub(crate) mod chunked;
 pub(crate) mod encode;
+mod ending;
+mod gather;
 mod output;
 pub(crate) mod parse;
 pub(crate) mod scan;
 mod serving;
+mod waiting;
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use tokio::io::{AsyncWrite, ReadBuf};
 
 use crate::buffer::Input;
-use crate::connection::{Connection, EXCHANGE_OCTETS, End, Held, Protocol, reason_of_io};
+use crate::connection::{Connection, End, Held, Protocol, reason_of_io};
 use crate::deadline::{Moment, PhaseClock, Strike, micros};
-use crate::exchange::Limits;
-use crate::http::fields::{FieldLines, Section};
-use crate::http::head::{Framing, Head, HeadLimits, Refusal, Version};
+use crate::http::head::{Framing, Head, HeadLimits, Version};
 use crate::http::live::{Books, Live};
 use crate::link::Order;
 use crate::phase::Phase;
 use crate::reason::Reason;
 use crate::transport::{Transport, Wire};
 
-use encode::{Canned, Persistence, ResponseFraming};
-use output::{FULL, Output};
+use encode::Persistence;
+use gather::Gather;
+use output::Output;
 use scan::Scan;
 use serving::Serving;
 
 /// Answers given in one turn before the other connections of the reactor have theirs: a pipelined burst is served without
 /// touching the socket, so tokio's own budget never strikes.
 const BURST: u32 = 32;
-
-/// What opens an HTTP/2 connection with prior knowledge (RFC 9113 3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// How the HTTP/1 part of a connection ended.
 pub(crate) enum Ended<T: Transport> {
@@ -102,13 +100,6 @@ enum State {
     Finish { reason: Reason, linger: bool },
     /// The answer is out, and content that nobody wants still comes.
     Linger { reason: Reason, due: Moment, left: u64 },
-}
-
-struct Gather {
-    head: Head,
-    books: Books,
-    length: usize,
-    clock: PhaseClock,
 }
 
 struct Http1<'c, T: Transport> {
@@ -238,106 +229,6 @@ impl<'c, T: Transport> Http1<'c, T> {
         }
     }
 
-    // ---- waiting for a head ----
-
-    fn step_await(&mut self, cx: &mut Context<'_>, now: Moment) -> Step {
-        if !self.input.is_empty() {
-            if self.is_preface() {
-                return self.step_preface(cx, now);
-            }
-            // Behind answers that wait, none is added: each addition would begin the flush clock anew.
-            if self.blocked || self.burst >= BURST || self.output.len() >= FULL {
-                match self.send(cx) {
-                    Ok(true) if self.burst < BURST => {}
-                    Ok(true) => {
-                        cx.waker().wake_by_ref();
-                        return Step::Wait;
-                    }
-                    Ok(false) => return self.wait_flush(cx, now),
-                    Err(reason) => return over(End::Reset, reason),
-                }
-            }
-            match self.scan.advance(self.input.octets(), &self.limits) {
-                Err(refusal) => return self.refuse(refusal, now),
-                Ok(Some(range)) => {
-                    self.burst += 1;
-                    return self.begin(range, now);
-                }
-                Ok(None) => {}
-            }
-        }
-        match self.send(cx) {
-            // Nothing was read while the answer was being taken: what is awaited now counts from here.
-            Ok(true) if self.connection.phase() == Phase::Flush => self.since = now,
-            Ok(true) => {}
-            Ok(false) => return self.wait_flush(cx, now),
-            Err(reason) => return over(End::Reset, reason),
-        }
-        let begun = !self.input.is_empty();
-        if let Some(reason) = self.eof {
-            return over(End::Close, if begun { reason } else { at_rest(reason) });
-        }
-        if self.burst > 0 && self.wire.poll_readable(cx).is_pending() {
-            return self.wait_head(cx, now, begun);
-        }
-        match self.input.poll_fill(cx, &self.connection.reactor.buffers, Pin::new(&mut self.wire)) {
-            Poll::Ready(Ok(0)) => {
-                self.eof = Some(Reason::PeerClosed);
-                Step::Again
-            }
-            Poll::Ready(Ok(_)) => {
-                if !begun && self.connection.requests > 0 {
-                    self.since = now;
-                }
-                Step::Again
-            }
-            Poll::Ready(Err(error)) => {
-                let reason = self.read_failed(&error);
-                over(End::Close, if begun { reason } else { at_rest(reason) })
-            }
-            // A request that was on its way when the drain began is served: only then is the connection at rest.
-            Poll::Pending if self.draining && !begun => over(End::Close, Reason::Drain),
-            Poll::Pending => self.wait_head(cx, now, begun),
-        }
-    }
-
-    /// Idle until the first octet, in the header phase from there; the first request of a connection is in it from the start.
-    fn wait_head(&mut self, cx: &mut Context<'_>, now: Moment, begun: bool) -> Step {
-        self.input.rest(&self.connection.reactor.buffers);
-        let settings = &self.connection.settings;
-        let (phase, timeout, reason) = if begun || self.connection.requests == 0 {
-            (Phase::Header, settings.header_timeout, Reason::HeaderTimeout)
-        } else {
-            (Phase::Idle, settings.idle_timeout, Reason::IdleTimeout)
-        };
-        let due = self.since + micros(self.connection.reactor.shared.under_load(timeout));
-        // Asked where it is seen that nothing has come meanwhile: a request that is here must not be cut.
-        if let Some(reason) = self.unwanted
-            && phase == Phase::Idle
-            && self.connection.phase() == Phase::Idle
-        {
-            self.connection.count_order(reason);
-            return over(End::Close, reason);
-        }
-        self.connection.enter(phase, now);
-        self.hold(Held::default());
-        if phase == Phase::Idle && now >= self.connection.retires_at() {
-            self.connection.limit(Reason::Age);
-            return over(End::Close, Reason::Age);
-        }
-        let due = if phase == Phase::Idle { due.min(self.connection.retires_at()) } else { due };
-        if now < due {
-            self.connection.wake_at(due, cx);
-            return Step::Wait;
-        }
-        if begun {
-            // RFC 9110 15.5.9; a probe that sent nothing gets no answer, or preconnects would fill its log with them.
-            return self.refuse(Refusal::answer(408, reason), now);
-        }
-        self.connection.limit(reason);
-        over(End::Close, reason)
-    }
-
     fn wait_flush(&mut self, cx: &mut Context<'_>, now: Moment) -> Step {
         self.connection.enter(Phase::Flush, now);
         for serving in &mut self.tail {
@@ -388,40 +279,6 @@ impl<'c, T: Transport> Http1<'c, T> {
         self.connection.info.secure && !self.misplaced
     }
 
-    fn is_preface(&self) -> bool {
-        let octets = self.input.octets();
-        let length = octets.len().min(PREFACE.len());
-        self.connection.requests == 0
-            && !self.connection.info.secure
-            && self.connection.settings.http2
-            && length >= 4
-            && octets[..length] == PREFACE[..length]
-    }
-
-    fn step_preface(&mut self, cx: &mut Context<'_>, now: Moment) -> Step {
-        if self.input.len() >= PREFACE.len() {
-            return Step::Over(Verdict::Http2);
-        }
-        if self.connection.phase() != Phase::Opening {
-            self.since = now;
-            self.connection.enter(Phase::Opening, now);
-        }
-        match self.input.poll_fill(cx, &self.connection.reactor.buffers, Pin::new(&mut self.wire)) {
-            Poll::Ready(Ok(0)) => over(End::Close, Reason::PeerClosed),
-            Poll::Ready(Ok(_)) => Step::Again,
-            Poll::Ready(Err(error)) => over(End::Close, reason_of_io(&error)),
-            Poll::Pending => {
-                let due = self.since + micros(self.connection.settings.h2_preface_timeout);
-                if now >= due {
-                    self.connection.limit(Reason::H2PrefaceTimeout);
-                    return over(End::Close, Reason::H2PrefaceTimeout);
-                }
-                self.connection.wake_at(due, cx);
-                Step::Wait
-            }
-        }
-    }
-
     // ---- a head is complete ----
 
     fn begin(&mut self, range: std::ops::Range<usize>, now: Moment) -> Step {
@@ -458,67 +315,6 @@ impl<'c, T: Transport> Http1<'c, T> {
             Framing::None | Framing::Length(0) => self.dispatch(head, books, Some(Bytes::new()), now),
             _ => self.dispatch(head, books, None, now),
         }
-    }
-
-    /// Most octets of content that are read ahead: it is held twice for a moment, as it is handed over.
-    fn gathers(&self) -> u64 {
-        let settings = &self.connection.settings;
-        settings.buffer_body_bytes.min(settings.max_connection_memory_bytes / 2) as u64
-    }
-
-    fn step_gather(&mut self, cx: &mut Context<'_>, now: Moment) -> Step {
-        let State::Gather(gather) = &mut self.state else { return Step::Again };
-        if self.input.len() >= gather.length {
-            let body = Bytes::copy_from_slice(&self.input.octets()[..gather.length]);
-            self.input.consume(gather.length);
-            let State::Gather(gather) = std::mem::replace(&mut self.state, State::Await) else {
-                return Step::Again;
-            };
-            return self.dispatch(gather.head, gather.books, Some(body), now);
-        }
-        let limits = Limits::of(&self.connection.settings).content;
-        gather.clock.run(now);
-        match self.input.poll_fill(cx, &self.connection.reactor.buffers, Pin::new(&mut self.wire)) {
-            Poll::Ready(Ok(0)) => self.cut_short(Reason::PeerClosed),
-            Poll::Ready(Ok(octets)) => {
-                gather.clock.progress(now, octets as u64, &limits);
-                Step::Again
-            }
-            Poll::Ready(Err(error)) => self.cut_short(reason_of_io(&error)),
-            Poll::Pending => {
-                gather.books.enter(Phase::Body, now);
-                let due = gather.clock.due(&limits);
-                let (held, stalled) = (EXCHANGE_OCTETS + gather.head.heap_bytes(), gather.clock.progressed());
-                match due {
-                    Some((due, strike)) if now >= due => {
-                        let State::Gather(gather) = std::mem::replace(&mut self.state, State::Await) else {
-                            return Step::Again;
-                        };
-                        return self.refuse_begun(&gather.head, gather.books, 408, body_reason(strike), now);
-                    }
-                    Some((due, _)) => self.connection.wake_at(due, cx),
-                    None => self.connection.wake_never(cx),
-                }
-                // Earlier answers of a pipelined burst leave while this body is awaited.
-                if let Err(reason) = self.send(cx) {
-                    return over(End::Reset, reason);
-                }
-                let held = Held { charged: held, other: 0 };
-                self.hold(held);
-                self.connection.enter(Phase::Body, now);
-                self.connection.stalls(stalled);
-                Step::Wait
-            }
-        }
-    }
-
-    /// The peer went in the middle of content that was gathered; earlier answers of a burst still leave.
-    fn cut_short(&mut self, reason: Reason) -> Step {
-        let finish = State::Finish { reason, linger: false };
-        if let State::Gather(gather) = std::mem::replace(&mut self.state, finish) {
-            gather.books.close(self.connection, Some(&gather.head), self.input.len() as u64, reason);
-        }
-        Step::Again
     }
 
     fn dispatch(&mut self, head: Head, books: Books, buffered: Option<Bytes>, now: Moment) -> Step {
@@ -572,127 +368,6 @@ impl<'c, T: Transport> Http1<'c, T> {
                 over(end, reason)
             }
         }
-    }
-
-    // ---- our own answers, and the end ----
-
-    /// Refuses what is no request; written behind the answers that are already on their way.
-    fn refuse(&mut self, refusal: Refusal, now: Moment) -> Step {
-        self.connection.limit(refusal.reason);
-        let mut books = Books::open(self.connection, 0, self.since, now);
-        self.answer_canned(&mut books, refusal.status.unwrap_or(400), false, now);
-        books.close(self.connection, None, 0, refusal.reason);
-        self.state = State::Finish { reason: refusal.reason, linger: true };
-        Step::Again
-    }
-
-    /// Refuses a request before the program saw it.
-    fn refuse_begun(
-        &mut self,
-        head: &Head,
-        mut books: Books,
-        status: u16,
-        reason: Reason,
-        now: Moment,
-    ) -> Step {
-        self.connection.limit(reason);
-        self.answer_canned(&mut books, status, head.is_head(), now);
-        books.close(self.connection, Some(head), self.input.len() as u64, reason);
-        self.state = State::Finish { reason, linger: true };
-        Step::Again
-    }
-
-    /// Sends the client to the same place over TLS (`redirect_to_https`).
-    fn redirect(&mut self, head: &Head, mut books: Books, now: Moment) -> Step {
-        let reactor = self.connection.reactor.clone();
-        let mut lines = FieldLines::new(Section::Header);
-        let location = reactor.shared.https_location(head);
-        // Authority and target passed the grammar of a field value when they were parsed.
-        let _ = lines.push(b"location", &location);
-        let out = self.output.buffer(&reactor.buffers);
-        encode::begin_head(out, http::StatusCode::PERMANENT_REDIRECT, &lines);
-        encode::finish_head(out, ResponseFraming::Length(0), Persistence::Close, Some(&reactor.date(now)));
-        books.status = 308;
-        self.queued_at = now;
-        books.close(self.connection, Some(head), 0, Reason::Complete);
-        let reason = if self.misplaced { Reason::TlsPlaintext } else { Reason::Complete };
-        // What was pipelined behind is content that nobody wants, too.
-        self.state = State::Finish { reason, linger: head.has_content() || !self.input.is_empty() };
-        Step::Again
-    }
-
-    fn answer_canned(&mut self, books: &mut Books, status: u16, to_head: bool, now: Moment) {
-        books.status = status;
-        self.queued_at = now;
-        self.canned(status, to_head, Persistence::Close, now);
-    }
-
-    /// Writes an answer of the library's own.
-    fn canned(&mut self, status: u16, to_head: bool, persistence: Persistence, now: Moment) {
-        let reactor = &self.connection.reactor;
-        let status = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
-        let retry_after = (status == http::StatusCode::SERVICE_UNAVAILABLE).then_some(1);
-        let hsts = self.connection.settings.hsts_max_age.filter(|_| self.is_secure());
-        let answer = Canned { status, to_head, persistence, retry_after, hsts };
-        encode::canned(self.output.buffer(&reactor.buffers), &answer, &reactor.date(now));
-    }
-
-    fn step_finish(&mut self, cx: &mut Context<'_>, now: Moment, reason: Reason, linger: bool) -> Step {
-        match self.send(cx) {
-            Ok(true) => {}
-            Ok(false) => return self.wait_flush(cx, now),
-            Err(failed) => return over(End::Reset, failed),
-        }
-        if !linger || self.eof.is_some() {
-            return over(End::Close, reason);
-        }
-        // Closing over unread octets makes the kernel reset the connection, and the answer is lost on its way. The end of our
-        // side is told first, so that a peer that waits for it need not wait out the clock.
-        let _ = Pin::new(&mut self.wire).poll_shutdown(cx);
-        let due = now + micros(self.connection.settings.linger_timeout);
-        self.input.consume(self.input.len());
-        self.input.rest(&self.connection.reactor.buffers);
-        self.hold(Held::default());
-        self.connection.enter(Phase::Linger, now);
-        self.state = State::Linger { reason, due, left: self.connection.settings.max_linger_bytes };
-        Step::Again
-    }
-
-    fn step_linger(&mut self, cx: &mut Context<'_>, now: Moment) -> Step {
-        let State::Linger { reason, due, left } = &mut self.state else { return Step::Again };
-        let reason = *reason;
-        if now >= *due || *left == 0 {
-            return over(End::Close, reason);
-        }
-        let mut scrap = [0; 4096];
-        let room = usize::try_from(*left).unwrap_or(usize::MAX).min(scrap.len());
-        let mut buffer = ReadBuf::new(&mut scrap[..room]);
-        match tokio::io::AsyncRead::poll_read(Pin::new(&mut self.wire), cx, &mut buffer) {
-            Poll::Ready(Ok(())) if buffer.filled().is_empty() => over(End::Close, reason),
-            Poll::Ready(Ok(())) => {
-                *left -= buffer.filled().len() as u64;
-                Step::Again
-            }
-            Poll::Ready(Err(_)) => over(End::Close, reason),
-            Poll::Pending => {
-                let due = *due;
-                self.connection.wake_at(due, cx);
-                Step::Wait
-            }
-        }
-    }
-
-    /// Whether the connection may carry another request behind the one that is answered now.
-    fn may_persist(&self) -> bool {
-        // Behind the peer's end only what has come already can be answered.
-        let more = self.eof.is_none() || !self.input.is_empty();
-        more && !self.draining && self.connection.retires(self.connection.latest()).is_none()
-    }
-
-    /// Why a connection ends behind a complete answer.
-    fn why_not_persist(&self, now: Moment) -> Reason {
-        let drain = self.draining.then_some(Reason::Drain);
-        self.eof.or(drain).or_else(|| self.connection.retires(now)).unwrap_or(Reason::Complete)
     }
 
     fn read_failed(&mut self, error: &io::Error) -> Reason {
