@@ -20,7 +20,7 @@ PROBE := examples/c/probe.c $(wildcard examples/c/probe/*.c)
 STEPS := formatting languages lints docs library unit licences c-tests cpp-tests packaging demo-test python-tests reference h2spec blackbox attacks foreign budgets fuzz
 
 .NOTPARALLEL:
-.PHONY: help demo hello check test probes c-probe rust-probe python-probe bench library probe-library wheel clean build-tools \
+.PHONY: sanitizers endurance help demo hello check test probes c-probe rust-probe python-probe bench library probe-library wheel clean build-tools \
 	python-tools test-tools go-tools node-tools java-tools luajit-tools foreign-programs \
 	go-programs ctypes-programs node-programs java-programs luajit-programs attacks-table bench-attack $(STEPS)
 
@@ -35,6 +35,8 @@ help:
 	@echo 'make fuzz-long  an hour of each fuzz target, two at a time; FUZZ="--seconds 60 head" chooses'
 	@echo 'make fuzz-coverage  which lines the targets reach'
 	@echo 'make attacks-table  what the attacks of tests/attacks do to the three probes, as docs/attacks.md'
+	@echo 'make sanitizers  the C tests under ASAN and TSAN with the Rust side instrumented too; half an hour'
+	@echo 'make endurance a million requests through each kind of Python handler'
 	@echo 'make reference target/reference/{c,python}: what each function and class promises, to read in a browser'
 	@echo 'make library   target/lib: the shared and the static library; their headers are in include/'
 	@echo 'make install   libraries, headers, pkg-config and CMake files; PREFIX=/usr/local LIBDIR= INCLUDEDIR= DESTDIR='
@@ -254,6 +256,22 @@ python-tests: wheel
 h2spec: c-probe $(H2SPEC)
 	@echo '== $@'
 	sh tests/h2spec/run $(H2SPEC) target/probes/c/probe
+
+# A million requests through each kind of handler of the wheel: ten minutes.
+endurance: wheel
+	$(VENV)/pip install 'bartizan[test]'
+	cd python && BARTIZAN_REQUESTS=1000000 ../$(VENV)/python -m pytest tests/test_endurance.py
+
+# The C tests with the Rust side instrumented as well, std among it. Not a step of make test: it builds everything twice more.
+SANITIZED := x86_64-unknown-linux-gnu/debug/libbartizan.a
+sanitizers: build-tools test-tools python-tools
+	test -d "$$(rustc --print sysroot)/lib/rustlib/src/rust/library" || rustup component add rust-src
+	set -e; for sanitizer in thread address; do \
+		RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=$$sanitizer CARGO_TARGET_DIR=target/sanitized/$$sanitizer \
+		CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG=line-tables-only cargo rustc --locked -p bartizan-ffi --lib \
+			--crate-type staticlib -Zbuild-std --target x86_64-unknown-linux-gnu; \
+		PYTHON=$(PYTHON) sh tests/c/sanitized include target/sanitized/$$sanitizer/$(SANITIZED) $$sanitizer; \
+	done
 
 # The C and the Python API for reading, in target/reference. A warning fails it.
 reference: wheel

@@ -18,7 +18,7 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int workers, reactors, stopped, drops, cancels, logged, escaped, too_fine;
 static bartizan_request kept;
-static uint32_t seen_listener, cancel_reason;
+static int seen_listener, cancel_reason;
 static char reply[8192];
 
 static int is(bartizan_str s, const char *words) { return s.len == strlen(words) && !memcmp(s.ptr, words, s.len); }
@@ -120,7 +120,7 @@ static void on_cancel(void *user_data, bartizan_request request, uint32_t reason
     CHECK(request && user_data == &cancels);
     pthread_mutex_lock(&lock);
     cancels++;
-    cancel_reason = reason;
+    cancel_reason = (int)reason;
     pthread_mutex_unlock(&lock);
 }
 
@@ -128,7 +128,7 @@ static bartizan_status handle(void *user_data, const bartizan_request_view *view
     bartizan_request request = view->request;
     (void)user_data;
     pthread_mutex_lock(&lock);
-    seen_listener = view->listener;
+    seen_listener = (int)view->listener;
     pthread_mutex_unlock(&lock);
     if (is(view->path, "/keep")) {
         pthread_mutex_lock(&lock);
@@ -200,7 +200,7 @@ static void cancel_hooks_that_come_too_late_are_called_at_once(void) {
     for (turns = 0; turns < 500 && !bartizan_request_cancelled(request, NULL); turns++) nap(20);
     EXPECT(BARTIZAN_E_CANCELLED, bartizan_request_cancelled(request, &reason));
     EXPECT(BARTIZAN_OK, bartizan_request_on_cancel(request, on_cancel, &cancels, drop));
-    CHECK(locked(&cancels) == 1 && cancel_reason == reason && locked(&drops) == before + 1);
+    CHECK(locked(&cancels) == 1 && locked(&cancel_reason) == (int)reason && locked(&drops) == before + 1);
     EXPECT(BARTIZAN_E_STATE, bartizan_request_on_cancel(request, on_cancel, &cancels, drop));
     CHECK(locked(&cancels) == 1 && locked(&drops) == before + 2);
     EXPECT(BARTIZAN_OK, bartizan_request_release(request));
@@ -361,14 +361,14 @@ static void listeners_of_every_kind_have_their_number(void) {
     CHECK(locked(&logged) > before && !locked(&escaped) && !locked(&too_fine));
 
     talk(server, LAST("/0"), reply, sizeof reply);
-    CHECK(strstr(reply, "plain") && seen_listener == 0);
+    CHECK(strstr(reply, "plain") && locked(&seen_listener) == 0);
     EXPECT(BARTIZAN_OK, bartizan_server_address(server, 1, address, sizeof address, &size));
     CHECK(!strncmp(address, "[::1]:", 6) && atoi(address + 6) > 0);
     EXPECT(BARTIZAN_OK, bartizan_server_address(server, 2, address, sizeof address, &size));
     CHECK(!strcmp(address, path));
     peer = dial_unix(path + 5);
     say(peer, LAST("/2"));
-    CHECK(hear(peer, reply, sizeof reply, NULL) > 0 && strstr(reply, "plain") && seen_listener == 2);
+    CHECK(hear(peer, reply, sizeof reply, NULL) > 0 && strstr(reply, "plain") && locked(&seen_listener) == 2);
     close(peer);
     peer = dial_unix(path + 5);
     say(peer, LAST("/a-target-of-more-than-twenty-octets"));

@@ -53,6 +53,7 @@ static bartizan_status handle(void *user_data, const bartizan_request_view *view
     static const bartizan_header SPLIT[1] = {{{"x", 1}, {"a\r\nb", 4}}}, FRAMING[1] = {{{"Content-Length", 14}, {"1", 1}}};
     scene *s = user_data;
     bartizan_request request = view->request;
+    bartizan_status second;
     bartizan_str value;
     CHECK(!pthread_equal(pthread_self(), s->creator));
     CHECK(view->struct_size >= sizeof *view && is(view->method, "GET") && is(view->authority, "a.example"));
@@ -71,7 +72,10 @@ static bartizan_status handle(void *user_data, const bartizan_request_view *view
         EXPECT(BARTIZAN_E_OPTION, bartizan_request_set(request, "no_such_key", 1));
         EXPECT(BARTIZAN_E_VALUE, bartizan_request_set(request, BARTIZAN_HANDLER_TIMEOUT_MS, -7));
         EXPECT(BARTIZAN_OK, bartizan_respond(request, 200, NULL, 0, "now", 3));
-        s->second = bartizan_respond(request, 404, NULL, 0, "again", 5);
+        second = bartizan_respond(request, 404, NULL, 0, "again", 5);
+        pthread_mutex_lock(&lock);
+        s->second = second;
+        pthread_mutex_unlock(&lock);
     } else if (is(view->path, "/keep")) {
         EXPECT(BARTIZAN_OK, bartizan_request_on_cancel(request, on_cancel, s, hook_drop));
         EXPECT(BARTIZAN_E_STATE, bartizan_request_on_cancel(request, on_cancel, s, hook_drop));

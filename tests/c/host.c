@@ -3,6 +3,7 @@
 #include "check.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,14 +13,30 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static bartizan_request kept;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static bartizan_request kept;                   /* under the lock */
+
+static bartizan_request await_kept(void) {
+    bartizan_request request = 0;
+    int turns;
+    for (turns = 0; turns < 500 && !request; turns++) {
+        nap(20);
+        pthread_mutex_lock(&lock);
+        request = kept;
+        pthread_mutex_unlock(&lock);
+    }
+    CHECK(request);
+    return request;
+}
 
 static bartizan_status handle(void *user_data, const bartizan_request_view *view) {
     static char block[65536];
     size_t n;
     (void)user_data;
     if (view->path.len == 5) {                  /* /keep */
+        pthread_mutex_lock(&lock);
         kept = view->request;
+        pthread_mutex_unlock(&lock);
         return BARTIZAN_OK;
     }
     if (!bartizan_response_begin(view->request, 200, NULL, 0, -1))
@@ -83,7 +100,7 @@ static void nothing_is_written_to_stdout_or_stderr(void) {
 }
 
 /* In a child: inherited objects are refused, a server of its own is not. */
-static void child(bartizan_server *server, bartizan_config *config, bartizan_queue *queue) {
+static void child(bartizan_server *server, bartizan_config *config, bartizan_queue *queue, bartizan_request held) {
     bartizan_config *own = bartizan_config_new();
     bartizan_metrics metrics = {0};
     bartizan_event event;
@@ -94,8 +111,8 @@ static void child(bartizan_server *server, bartizan_config *config, bartizan_que
     EXPECT(BARTIZAN_E_FORKED, bartizan_server_wait(server, -1));
     EXPECT(BARTIZAN_E_FORKED, bartizan_config_set(config, BARTIZAN_BACKLOG, 10, NULL));
     EXPECT(BARTIZAN_E_FORKED, bartizan_queue_next(queue, &event, 1, -1, &n));
-    EXPECT(BARTIZAN_E_FORKED, bartizan_respond(kept, 200, NULL, 0, "child", 5));
-    EXPECT(BARTIZAN_E_FORKED, bartizan_request_release(kept));
+    EXPECT(BARTIZAN_E_FORKED, bartizan_respond(held, 200, NULL, 0, "child", 5));
+    EXPECT(BARTIZAN_E_FORKED, bartizan_request_release(held));
     bartizan_queue_free(queue);
     bartizan_config_free(config);
     bartizan_server_free(server);
@@ -107,26 +124,27 @@ static void a_forked_child_is_refused_and_may_serve_itself(void) {
     bartizan_server *server = serve_workers();
     bartizan_config *config = bartizan_config_new();
     bartizan_queue *queue = NULL;
+    bartizan_request request;
     char reply[512];
     int peer = dial(server), status = -1, turns;
     pid_t pid;
     EXPECT(BARTIZAN_OK, bartizan_queue_new(&queue, NULL));
     say(peer, "GET /keep HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-    nap(300);
+    request = await_kept();
     fflush(stdout);
     pid = fork();
     CHECK(pid >= 0);
     if (!pid) {
         alarm(20);
-        child(server, config, queue);
+        child(server, config, queue, request);
         /* What it inherited is leaked, as documented: left by exec, since a leak checker would count it at exit. */
         execlp("true", "true", (char *)NULL);
         _exit(2);
     }
     for (turns = 0; turns < 300 && !waitpid(pid, &status, WNOHANG); turns++) nap(100);
     CHECK(WIFEXITED(status) && !WEXITSTATUS(status));
-    EXPECT(BARTIZAN_OK, bartizan_respond(kept, 200, NULL, 0, "parent", 6));
-    EXPECT(BARTIZAN_OK, bartizan_request_release(kept));
+    EXPECT(BARTIZAN_OK, bartizan_respond(request, 200, NULL, 0, "parent", 6));
+    EXPECT(BARTIZAN_OK, bartizan_request_release(request));
     CHECK(hear(peer, reply, sizeof reply, NULL) > 0 && strstr(reply, "\r\n\r\nparent"));
     close(peer);
     bartizan_queue_free(queue);

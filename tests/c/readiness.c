@@ -29,6 +29,14 @@ typedef struct scene {
 
 static scene S;
 
+static int locked(const int *number) {
+    int value;
+    pthread_mutex_lock(&lock);
+    value = *number;
+    pthread_mutex_unlock(&lock);
+    return value;
+}
+
 static int is(bartizan_str s, const char *words) { return s.len == strlen(words) && !memcmp(s.ptr, words, s.len); }
 
 static void finish_upload(bartizan_request request) {
@@ -182,7 +190,7 @@ static void an_upload_is_taken_as_it_comes(void) {
     snprintf(words, sizeof words, "\r\n\r\n%d", CONTENT);
     CHECK(strstr(reply, words));
     close(peer);
-    CHECK(S.calls > 1);
+    CHECK(locked(&S.calls) > 1);
 }
 
 static void a_download_is_written_as_it_is_taken(void) {
@@ -190,8 +198,8 @@ static void a_download_is_written_as_it_is_taken(void) {
     char *head;
     size_t total;
     ssize_t n;
-    int peer = dial(S.server);
-    S.writable_calls = 0;
+    int before, peer = dial(S.server);
+    before = locked(&S.writable_calls);
     say(peer, "GET /download HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     CHECK((n = recv(peer, room, sizeof room - 1, 0)) > 0);
     room[n] = '\0';
@@ -199,7 +207,7 @@ static void a_download_is_written_as_it_is_taken(void) {
     total = (size_t)(room + n - head - 4);
     while ((n = recv(peer, room, sizeof room, 0)) > 0) total += (size_t)n;
     CHECK(n == 0 && total == CONTENT);
-    CHECK(S.writable_calls > 1);
+    CHECK(locked(&S.writable_calls) > before + 1);
     close(peer);
 }
 
@@ -265,8 +273,8 @@ static void scenes(uint32_t mode) {
         return;
     }
     /* One that was taken and one that was refused, per exchange. */
-    for (turns = 0; turns < 100 && S.drops < 4; turns++) nap(20);
-    CHECK(S.drops == 4);
+    for (turns = 0; turns < 100 && locked(&S.drops) < 4; turns++) nap(20);
+    CHECK(locked(&S.drops) == 4);
 }
 
 int main(void) {
