@@ -171,6 +171,8 @@ pub struct Hooks {
     /// A binding's own mark of a cancelled exchange, by [`Exchange::token`](crate::Exchange::token): runs inside the cancel and
     /// must only take note.
     pub cancelled: Option<fn(u64, Reason)>,
+    /// How many records a binding has lost behind these hooks: they join those that queues lost (`bartizan_log_records_lost`).
+    pub lost: Option<Arc<dyn Fn() -> u64 + Send + Sync>>,
     /// On each of our threads as it starts (`true`) and as it ends (`false`).
     pub thread: Option<Arc<dyn Fn(Role, bool) + Send + Sync>>,
     /// When all else has ended, once, on the last thread: handler and hooks but `log` are not called any more. Queues get

@@ -472,6 +472,9 @@ impl Connection {
             cells.add(SENT, 0, fresh.1);
         });
         self.record(left, Some(reason));
+        if reason.is_noise() {
+            self.reactor.note_noise(&self.info, left, reason);
+        }
     }
 
     fn record(&mut self, phase: Phase, closed: Option<Reason>) {

@@ -224,7 +224,8 @@ impl Page<'_> {
                 expiry.sample(&[("listener", label), ("server_name", &end.server_name)], end.not_after);
             }
         }
-        let lost = self.shared.dispatch.queues().iter().map(|queue| queue.lost()).sum::<u64>();
+        let elsewhere = self.shared.hooks.lost.as_ref().map_or(0, |lost| lost());
+        let lost = elsewhere + self.shared.dispatch.queues().iter().map(|queue| queue.lost()).sum::<u64>();
         text.counter(
             "bartizan_log_records_lost",
             "Observation records that a full queue lost, log records among them.",

@@ -14,14 +14,17 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use crate::buffer::Pool;
-use crate::connection::unix_time;
+use crate::connection::{ConnectionInfo, unix_time};
 use crate::counters::Tally;
 use crate::deadline::{Deadlines, Moment, STEP};
 use crate::dispatch::Turn;
+use crate::event::LogLevel;
 use crate::exchange::Spares;
 use crate::http::date::{self, DateCache};
 use crate::link::Inbox;
-use crate::server::Shared;
+use crate::phase::Phase;
+use crate::reason::Reason;
+use crate::server::{LIBRARY, Shared, TLS};
 use crate::tls::session::Scratch;
 use crate::watchdog::Mark;
 
@@ -48,6 +51,17 @@ pub(crate) fn mark_worker_thread() {
     ON_WORKER.set(true);
 }
 
+/// Records of noise per second and reactor: a flood of peers must not become a flood of records.
+const NOISE_PER_SECOND: u32 = 10;
+
+/// How much noise was told of in this second, and how much was not since the last record.
+#[derive(Clone, Copy, Debug, Default)]
+struct Noise {
+    second: u64,
+    told: u32,
+    untold: u64,
+}
+
 /// What the connections of one reactor share.
 pub(crate) struct Reactor {
     pub(crate) index: usize,
@@ -60,6 +74,7 @@ pub(crate) struct Reactor {
     pub(crate) exchanges: Spares,
     pub(crate) turn: Turn,
     pub(crate) mark: Arc<Mark>,
+    noise: Cell<Noise>,
     date: RefCell<DateCache>,
     date_due: Cell<Moment>,
     date_second: Cell<u64>,
@@ -84,6 +99,7 @@ impl Reactor {
             exchanges: Spares::default(),
             turn: Turn::new(shared.dispatch.queues().len(), index),
             mark: shared.watchdog.marks[index].clone(),
+            noise: Cell::default(),
             date: RefCell::new(DateCache::new()),
             date_due: Cell::new(0),
             date_second: Cell::new(0),
@@ -111,6 +127,29 @@ impl Reactor {
     /// A connection has ended, or the server drains.
     pub(crate) fn changed(&self) {
         self.changed.notify_one();
+    }
+
+    /// Tells of a connection that closed for what the Internet brings, now and then.
+    pub(crate) fn note_noise(&self, connection: &ConnectionInfo, phase: Phase, reason: Reason) {
+        if !self.shared.is_heard(LogLevel::Debug) {
+            return;
+        }
+        let second = self.deadlines.now() / 1_000_000;
+        let mut noise = self.noise.get();
+        if noise.second != second {
+            noise = Noise { second, told: 0, untold: noise.untold };
+        }
+        if noise.told == NOISE_PER_SECOND {
+            self.noise.set(Noise { untold: noise.untold + 1, ..noise });
+            return;
+        }
+        self.noise.set(Noise { told: noise.told + 1, untold: 0, ..noise });
+        let target = if reason.name().starts_with("tls.") { TLS } else { LIBRARY };
+        let (ip, port) = (&connection.peer.ip, connection.peer.port);
+        let more =
+            if noise.untold > 0 { format!("; {} more were not told", noise.untold) } else { String::new() };
+        let text = format!("a connection from {ip} port {port} closed in {}: {reason}{more}", phase.name());
+        self.shared.log_about(LogLevel::Debug, target, connection.id, &text);
     }
 
     /// The date field's value of this second.

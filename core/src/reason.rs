@@ -141,6 +141,22 @@ impl Reason {
     /// How many reasons there are; also the largest id.
     pub const COUNT: usize = Self::ALL.len();
 
+    /// Whether a connection that closes for it is what the Internet brings: neither an ordinary end nor a fault of ours.
+    pub(crate) const fn is_noise(self) -> bool {
+        !matches!(
+            self,
+            Self::Complete
+                | Self::IdleTimeout
+                | Self::Age
+                | Self::Requests
+                | Self::Drain
+                | Self::ProgramAbort
+                | Self::ProgramStop
+                | Self::PeerClosed
+                | Self::Internal
+        )
+    }
+
     /// The stable id, from 1.
     pub const fn id(self) -> u32 {
         self as u32 + 1

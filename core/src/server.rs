@@ -30,6 +30,10 @@ use crate::settings::Settings;
 use crate::tls::{NameMap, Tls, TlsConfig, normalize};
 use crate::watchdog::{self, Watchdog};
 
+/// Targets of log records.
+pub(crate) const LIBRARY: &str = "bartizan";
+pub(crate) const TLS: &str = "bartizan::tls";
+
 /// What the threads of one server share.
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
@@ -238,7 +242,7 @@ impl Server {
         };
         let compiled = Arc::new(tls.build(state.settings.http2)?);
         *current.write().unwrap_or_else(PoisonError::into_inner) = compiled;
-        self.shared.log(LogLevel::Info, "TLS configuration replaced");
+        self.shared.log_about(LogLevel::Info, TLS, 0, "TLS configuration replaced");
         self.shared.warn_of_development(state);
         Ok(())
     }
@@ -463,6 +467,11 @@ impl Shared {
     }
 
     pub(crate) fn log(&self, level: LogLevel, text: &str) {
+        self.log_about(level, LIBRARY, 0, text);
+    }
+
+    /// A record of one part of the library, about one connection (0 = none).
+    pub(crate) fn log_about(&self, level: LogLevel, target: &'static str, connection: u64, text: &str) {
         if let Some((most, hook)) = &self.hooks.log
             && level <= *most
         {
@@ -470,15 +479,21 @@ impl Shared {
                 .chars()
                 .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.into() })
                 .collect();
-            hook(&LogRecord { level, connection: 0, target: "bartizan", text });
+            hook(&LogRecord { level, connection, target, text });
         }
+    }
+
+    /// Whether somebody hears records of this level.
+    pub(crate) fn is_heard(&self, level: LogLevel) -> bool {
+        self.hooks.log.as_ref().is_some_and(|(most, _)| level <= *most)
     }
 
     /// An identity that no client can verify must not go into production unnoticed: said once per listener and configuration.
     fn warn_of_development(&self, listener: &ListenerState) {
         if listener.tls().is_some_and(|tls| tls.certificates().iter().any(|end| end.development)) {
             let address = &listener.address;
-            self.log(LogLevel::Warn, &format!("{address} has a self-signed identity, for development only"));
+            let text = format!("{address} has a self-signed identity, for development only");
+            self.log_about(LogLevel::Warn, TLS, 0, &text);
         }
     }
 

@@ -39,7 +39,9 @@ pub(crate) fn launch(py: Python<'_>, plan: Plan, loop_thread: Option<u64>) -> Py
             "an async handler runs on the loop of `async with server`, and in no other mode",
         ));
     }
-    let service = Service::new();
+    // Asked once: a server that nobody listens to makes no records.
+    let access = level_of(py, "bartizan.access")? <= INFO;
+    let service = Service::new(access);
     let context = Context::new(py, handler, service.clone())?;
     let queue = Queue::for_requests()?;
     let dispatch = if inline {
@@ -58,7 +60,8 @@ pub(crate) fn launch(py: Python<'_>, plan: Plan, loop_thread: Option<u64>) -> Py
         }));
         None
     };
-    let config = Config { settings, listeners, dispatch, hooks: core_hooks(py, &service, &hooks, inline)? };
+    let config =
+        Config { settings, listeners, dispatch, hooks: core_hooks(py, &service, &hooks, access, inline)? };
     // Detached: an inline server's reactors attach as they start.
     let server = py.detach(|| CoreServer::start(&config)).map_err(|error| errors::of_core(py, &error))?;
     let mut threads = Vec::new();
@@ -80,16 +83,24 @@ pub(crate) fn launch(py: Python<'_>, plan: Plan, loop_thread: Option<u64>) -> Py
 }
 
 /// What the core is to tell: nothing that nobody asked for.
-fn core_hooks(py: Python<'_>, service: &Arc<Service>, hooks: &Hooks, inline: bool) -> PyResult<CoreHooks> {
+fn core_hooks(
+    py: Python<'_>,
+    service: &Arc<Service>,
+    hooks: &Hooks,
+    access: bool,
+    inline: bool,
+) -> PyResult<CoreHooks> {
     let mut core = CoreHooks::default();
     if !hooks.connection.is_empty() {
         let service = service.clone();
         core.connection = Some(Arc::new(move |record| service.connection(record)));
     }
-    if !hooks.request_end.is_empty() {
+    if !hooks.request_end.is_empty() || access {
         let service = service.clone();
         core.request_end = Some(Arc::new(move |record| service.request_end(record)));
     }
+    let losing = service.clone();
+    core.lost = Some(Arc::new(move || losing.lost()));
     let service = service.clone();
     core.log = Some((log_level(py)?, Arc::new(move |record| service.log(record))));
     if inline {
@@ -98,16 +109,23 @@ fn core_hooks(py: Python<'_>, service: &Arc<Service>, hooks: &Hooks, inline: boo
     Ok(core)
 }
 
-/// The level of the logger `bartizan` as the server starts: what it would drop is not even made.
+/// `logging.INFO`.
+const INFO: i64 = 20;
+
+/// The level of the loggers as the server starts: what they would drop is not even made.
 fn log_level(py: Python<'_>) -> PyResult<LogLevel> {
-    let logger = py.import(intern!(py, "logging"))?.call_method1(intern!(py, "getLogger"), ("bartizan",))?;
-    let level: i64 = logger.call_method0(intern!(py, "getEffectiveLevel"))?.extract()?;
+    let level = level_of(py, "bartizan")?.min(level_of(py, "bartizan.tls")?);
     Ok(match level {
         ..=10 => LogLevel::Debug,
-        11..=20 => LogLevel::Info,
+        11..=INFO => LogLevel::Info,
         21..=30 => LogLevel::Warn,
         _ => LogLevel::Error,
     })
+}
+
+fn level_of(py: Python<'_>, name: &str) -> PyResult<i64> {
+    let logger = py.import(intern!(py, "logging"))?.call_method1(intern!(py, "getLogger"), (name,))?;
+    logger.call_method0(intern!(py, "getEffectiveLevel"))?.extract()
 }
 
 /// What a client on this machine would connect to.

@@ -1,7 +1,7 @@
 //! Records of the core as the dictionaries of the stub: `ConnectionEvent`, `RequestEnd`, `Stats`.
 
 use bartizan::tls::TlsInfo;
-use bartizan::{ConnectionRecord, Phase, Reason, RequestRecord, Snapshot};
+use bartizan::{ConnectionRecord, Endpoint, Phase, Reason, RequestRecord, Snapshot};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -21,7 +21,7 @@ pub(crate) fn connection<'py>(
     event.set_item(intern!(py, "time"), record.time.as_secs_f64())?;
     event.set_item(intern!(py, "conn"), record.connection.id)?;
     event.set_item(intern!(py, "listener"), record.connection.listener)?;
-    event.set_item(intern!(py, "peer"), peer(record))?;
+    event.set_item(intern!(py, "peer"), address(&record.connection.peer))?;
     event.set_item(intern!(py, "phase"), record.phase.name())?;
     if let Some(reason) = record.closed {
         event.set_item(intern!(py, "reason"), reason.name())?;
@@ -38,8 +38,8 @@ pub(crate) fn connection<'py>(
     Ok(event.into_any())
 }
 
-fn peer(record: &ConnectionRecord) -> String {
-    let peer = &record.connection.peer;
+/// As people write it; empty for a unix socket.
+pub(crate) fn address(peer: &Endpoint) -> String {
     if peer.ip.is_empty() {
         "unix:".into()
     } else if peer.ip.contains(':') {

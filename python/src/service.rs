@@ -4,11 +4,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use bartizan::{ConnectionRecord, LogRecord, Reason, RequestRecord};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyList;
+use pyo3::types::{PyDict, PyList};
 
 use crate::answer::Rest;
 use crate::context::log_failure;
@@ -39,6 +40,10 @@ pub(crate) struct Service {
     changed: Condvar,
     watched: Mutex<HashMap<u64, Vec<Py<PyAny>>>>,
     next_watch: AtomicU64,
+    /// Whether ended requests are told to the logger `bartizan.access`.
+    access: bool,
+    /// Observations that found no room, in all.
+    lost: AtomicU64,
     pub(crate) waiters: Waiters,
 }
 
@@ -60,14 +65,21 @@ pub(crate) struct Hooks {
 }
 
 impl Service {
-    pub(crate) fn new() -> Arc<Self> {
+    pub(crate) fn new(access: bool) -> Arc<Self> {
         Arc::new(Self {
+            access,
+            lost: AtomicU64::new(0),
             notes: Mutex::default(),
             changed: Condvar::new(),
             watched: Mutex::default(),
             next_watch: AtomicU64::new(1),
             waiters: Waiters::new(),
         })
+    }
+
+    /// Observations that found no room, in all.
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
     }
 
     pub(crate) fn connection(&self, record: &ConnectionRecord) {
@@ -103,6 +115,7 @@ impl Service {
         if notes.waiting.len() >= MAX_NOTES && !matches!(note, Note::Settle(_) | Note::Cancelled(..)) {
             notes.lost += 1;
             drop(notes);
+            self.lost.fetch_add(1, Ordering::Relaxed);
             return;
         }
         notes.waiting.push_back(note);
@@ -196,7 +209,13 @@ impl Service {
                     run.add(py, hooks, true, records::connection(py, seq, &record))
                 }
                 Note::RequestEnd(seq, record) => {
-                    run.add(py, hooks, false, records::request_end(py, seq, &record))
+                    let event = records::request_end(py, seq, &record);
+                    if self.access {
+                        log_access(py, &record, event.as_ref().ok());
+                    }
+                    if !hooks.request_end.is_empty() {
+                        run.add(py, hooks, false, event);
+                    }
                 }
                 Note::Log(record) => log(py, &record.target.replace("::", "."), level(&record), &record.text),
                 Note::Failure(subject, error) => {
@@ -272,6 +291,39 @@ fn call<'py>(callback: &Bound<'py, PyAny>, argument: impl pyo3::call::PyCallArgs
         let name = callback.repr().map_or_else(|_| "?".into(), |repr| repr.to_string());
         log_failure(&logger, intern!(py, "a %s failed: %s").as_any(), ("callback".into(), name), error);
     }
+}
+
+/// One line per request: `127.0.0.1:1234 "GET /" 200 13 0.4 ms`, and the reason if it did not end well. The whole record is the
+/// attribute `event` of the log record.
+fn log_access(py: Python<'_>, record: &RequestRecord, event: Option<&Bound<'_, PyAny>>) {
+    let told = logger(py, "bartizan.access").and_then(|logger| {
+        let extra = PyDict::new(py);
+        extra.set_item("event", event)?;
+        let options = PyDict::new(py);
+        options.set_item("extra", extra)?;
+        let status = if record.status == 0 { "-".to_owned() } else { record.status.to_string() };
+        let millis = record.times.iter().sum::<Duration>().as_secs_f64() * 1e3;
+        let ending = if record.reason == Reason::Complete { "" } else { record.reason.name() };
+        let arguments = (
+            intern!(py, "%s \"%s %s\" %s %d %.1f ms %s"),
+            records::address(&record.connection.peer),
+            shown(&record.method),
+            shown(&record.target),
+            status,
+            record.bytes_out,
+            millis,
+            ending,
+        );
+        logger.call_method(intern!(py, "info"), arguments, Some(&options))
+    });
+    if let Err(error) = told {
+        error.write_unraisable(py, None);
+    }
+}
+
+/// Octets of a peer in a line of ours: nothing in them ends it.
+fn shown(octets: &[u8]) -> String {
+    octets.escape_ascii().to_string()
 }
 
 fn level(record: &LogRecord) -> &'static str {

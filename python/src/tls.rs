@@ -2,7 +2,6 @@
 
 use bartizan::Error;
 use bartizan::tls::{ClientAuth, Identity, TICKET_KEY_LEN, Tls as Description};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple, PyType};
 
@@ -84,12 +83,7 @@ impl Tls {
         builder.clients(client_auth, client_ca, crl)?;
         builder.names(server_names)?;
         builder.tickets(ticket_keys);
-        let tls = builder.finish(py)?;
-        let logger =
-            py.import(intern!(py, "logging"))?.call_method1(intern!(py, "getLogger"), ("bartizan.tls",))?;
-        logger
-            .call_method1(intern!(py, "info"), ("a self-signed identity was made: for development only",))?;
-        Ok(tls)
+        builder.finish(py)
     }
 }
 

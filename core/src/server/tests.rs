@@ -80,3 +80,31 @@ fn there_are_as_many_threads_as_the_settings_say() {
     assert_eq!((count((Role::Reactor, true)), count((Role::Reactor, false))), (3, 3));
     assert_eq!((count((Role::Worker, true)), count((Role::Worker, false))), (5, 5));
 }
+
+#[test]
+fn noise_is_told_at_debug_and_not_in_floods() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let handler = |request: Request| drop(request);
+    let mut config = Config::new(
+        vec![Listener::new("127.0.0.1:0".parse().unwrap(), None)],
+        Dispatch::Inline(Arc::new(handler)),
+    );
+    config.settings.set("io_threads", 1).unwrap();
+    let hook = move |record: &LogRecord| drop(tell.send(record.clone()));
+    config.hooks.log = Some((LogLevel::Debug, Arc::new(hook)));
+    let server = Server::start(&config).unwrap();
+    let peers = 200;
+    for _ in 0..peers {
+        let mut peer = std::net::TcpStream::connect(server.address(0).unwrap()).unwrap();
+        std::io::Write::write_all(&mut peer, b"nonsense\r\n\r\n").unwrap();
+        std::io::read_to_string(peer).unwrap();
+    }
+    server.shutdown(None);
+    assert!(server.wait(Some(Duration::from_secs(10))).unwrap());
+    drop((server, config));
+    let noise: Vec<_> = told.iter().filter(|record| record.level == LogLevel::Debug).collect();
+    assert!(noise[0].text.contains("closed in ") && noise[0].text.ends_with(": header.syntax"), "{noise:?}");
+    assert!(noise[0].connection > 0 && noise[0].target == LIBRARY);
+    // So many in each of the seconds that it took.
+    assert!((10..peers).contains(&noise.len()), "{}", noise.len());
+}
