@@ -4,6 +4,7 @@
 PYTHON ?= python3
 ADDRESS ?= 127.0.0.1:8443
 CARGO_DENY := 0.20.2
+MATURIN_VERSION := 1.16.0
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
@@ -11,6 +12,7 @@ INCLUDEDIR ?= $(PREFIX)/include
 export CARGO_TARGET_DIR := $(CURDIR)/target
 H2SPEC := target/tools/h2spec
 DENY := target/tools/cargo-deny-$(CARGO_DENY)/bin/cargo-deny
+MATURIN := target/tools/maturin-$(MATURIN_VERSION)/bin/maturin
 VENV := target/venv/bin
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 WARNINGS := -Wall -Wextra -pedantic -Werror
@@ -41,6 +43,7 @@ help:
 	@echo 'make library   target/lib: the shared and the static library; their headers are in include/'
 	@echo 'make install   libraries, headers, pkg-config and CMake files; PREFIX=/usr/local LIBDIR= INCLUDEDIR= DESTDIR='
 	@echo 'make deb       target/deb: the Debian packages libbartizan0 and libbartizan-dev'
+	@echo 'make wheel     target/wheels: the wheel of this interpreter; make abi3-wheel: one for all from 3.10; make sdist'
 	@echo 'make clean     remove target/'
 	@echo 'Steps of make test, each a target too: $(STEPS)'
 
@@ -75,9 +78,11 @@ clean:
 define link_library
 	cargo rustc --locked --release -p bartizan-ffi --lib --crate-type staticlib $(2)
 	mkdir -p $(1)
-	cp target/release/libbartizan.a $(1)/
-	sh ffi/link.sh $(1)/libbartizan.a $(1)/libbartizan.so.0
-	ln -sf libbartizan.so.0 $(1)/libbartizan.so
+	@cmp -s target/release/libbartizan.a $(1)/libbartizan.a && test -e $(1)/libbartizan.so && \
+		test -z "$$(find ffi/link.sh ffi/libbartizan.map -newer $(1)/libbartizan.so.0)" || { set -ex; \
+		cp target/release/libbartizan.a $(1)/; \
+		sh ffi/link.sh $(1)/libbartizan.a $(1)/libbartizan.so.0; \
+		ln -sf libbartizan.so.0 $(1)/libbartizan.so; }
 endef
 
 # $(call compile,PROGRAM,SOURCES,LIBRARY DIRECTORY): the library is found from where the program lies.
@@ -101,10 +106,25 @@ deb: library
 hello: library
 	$(call compile,target/demo/hello,examples/c/hello.c,../lib)
 
-# In a virtual environment from which everything older is gone.
-wheel: build-tools python-tools
+# The wheel of this interpreter, in a virtual environment from which everything older is gone.
+wheel: $(MATURIN)
+	rm -f target/wheels/bartizan-*-cp3*-cp3*.whl
+	$(call maturin,build --release --locked --interpreter $(PYTHON))
 	$(PYTHON) -m venv --clear target/venv
-	MATURIN_PEP517_ARGS=--locked $(VENV)/pip install ./python
+	$(VENV)/pip install target/wheels/bartizan-*-cp3*-cp3*.whl
+
+# One wheel for every CPython from 3.10 on, and the sources of both.
+.PHONY: abi3-wheel sdist
+abi3-wheel: $(MATURIN)
+	rm -f target/wheels/bartizan-*-abi3-*.whl
+	$(call maturin,build --release --locked --interpreter $(PYTHON) --features abi3)
+
+sdist: $(MATURIN)
+	rm -f target/wheels/bartizan-*.tar.gz
+	$(call maturin,sdist)
+
+# Called by itself and not through pip, it names the oldest C library that a wheel runs with, and compiles nothing twice.
+maturin = $(MATURIN) $(1) --manifest-path python/Cargo.toml --out target/wheels
 
 # ---- the probes ----
 
@@ -233,9 +253,10 @@ cpp-tests: library test-tools
 	@echo '== $@'
 	sh tests/cpp/run include target/lib
 
-packaging: library test-tools abi
+packaging: library test-tools go-tools abi abi3-wheel
 	@echo '== $@'
 	sh tests/install/run
+	$(PYTHON) tests/guides/run.py . docs/c.md docs/cpp.md docs/python.md docs/go.md
 
 # The C ABI is the one that tests/abi keeps. BLESS=1 writes down what was added.
 .PHONY: abi
@@ -248,10 +269,9 @@ demo-test: hello test-tools
 	@echo '== $@'
 	sh tests/demo.sh
 
-python-tests: wheel
+python-tests: abi3-wheel sdist
 	@echo '== $@'
-	$(VENV)/pip install 'bartizan[test]'
-	cd python && ../$(VENV)/python -m pytest tests
+	sh tests/wheel/run $(PYTHON) target/wheels/bartizan-*-abi3-*.whl target/wheels/bartizan-*.tar.gz
 
 h2spec: c-probe $(H2SPEC)
 	@echo '== $@'
@@ -330,6 +350,10 @@ fuzz-coverage: fuzz-python
 	target/fuzz/venv/bin/python fuzz/run.py coverage
 
 # ---- tools ----
+
+$(MATURIN): | build-tools python-tools
+	$(PYTHON) -m venv --clear $(patsubst %/bin/maturin,%,$@)
+	$(@D)/pip install -q maturin==$(MATURIN_VERSION)
 
 # Neither optimised nor with debug information: it builds in half the time, and runs for two seconds.
 $(DENY):

@@ -5,12 +5,16 @@ use std::path::{Path, PathBuf};
 
 use bartizan::settings::TABLE;
 
-const DOCUMENTS: [&str; 11] = [
+const DOCUMENTS: [&str; 15] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
+    "docs/c.md",
+    "docs/cpp.md",
+    "docs/go.md",
+    "docs/python.md",
     "docs/settings.md",
     "examples/ctypes/README.md",
     "examples/go/README.md",
