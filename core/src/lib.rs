@@ -64,7 +64,7 @@ pub mod settings;
 mod tests;
 /// What fuzzing drives connections with is what the tests drive them with.
 #[cfg(all(fuzzing, not(test)))]
-#[allow(dead_code, reason = "the tests use more of it")]
+#[allow(unused, reason = "the tests use more of it")]
 mod tests {
     mod books;
     mod chaos;

@@ -14,6 +14,7 @@ use rustls_pki_types::ServerName;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, LocalSet};
 use tokio::time::timeout;
+#[cfg(test)]
 use tokio_rustls::TlsConnector;
 
 use super::books::Books;
@@ -143,6 +144,8 @@ fn identity() -> &'static Identity {
     IDENTITY.get_or_init(|| Identity::self_signed("localhost").unwrap())
 }
 
+/// Of the tests alone, as tokio-rustls is: peers of a fuzzer speak in the clear.
+#[cfg(test)]
 fn connector(alpn: &str) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     roots.add(identity().certificates()[0].clone()).unwrap();
@@ -162,6 +165,7 @@ pub(super) struct Host {
     pub(super) shared: Arc<Shared>,
     reactor: Rc<Reactor>,
     records: Arc<Books>,
+    #[cfg(test)]
     pub(super) connector: TlsConnector,
     secure: bool,
     capacity: usize,
@@ -190,6 +194,7 @@ impl Host {
         });
         let host = Self {
             secure: config.listeners[0].tls.is_some(),
+            #[cfg(test)]
             connector: connector(alpn),
             server,
             shared,
@@ -205,10 +210,13 @@ impl Host {
     /// A peer that has connected, and on TLS shaken hands.
     pub(super) async fn connect(&self) -> Peer {
         let peer = self.dial();
-        if self.secure { self.shake_hands(peer).await } else { peer }
+        #[cfg(test)]
+        let peer = if self.secure { self.shake_hands(peer).await } else { peer };
+        peer
     }
 
     /// Puts TLS over what was dialled.
+    #[cfg(test)]
     pub(super) async fn shake_hands(&self, peer: Peer) -> Peer {
         let name = ServerName::try_from("localhost").unwrap();
         let Peer { stream, id, resetter, .. } = peer;
@@ -224,6 +232,7 @@ impl Host {
     }
 
     /// The first flight of a TLS client that will say nothing else.
+    #[cfg(test)]
     pub(super) fn client_hello(&self) -> Vec<u8> {
         let name = ServerName::try_from("localhost").unwrap();
         let mut client = ClientConnection::new(self.connector.config().clone(), name).unwrap();
