@@ -35,6 +35,7 @@ help:
 	@echo 'make bench     CPU and rate beside a bare hyper server on this machine; writes nothing'
 	@echo 'make bench-attack  goodput, latency and memory beside thousands of hostile connections'
 	@echo 'make fuzz-long  an hour of each fuzz target, two at a time; FUZZ="--seconds 60 head" chooses'
+	@echo 'make mutate    each row of the settings acts as its default, and a test must fail; rewrites docs/mutation.md'
 	@echo 'make fuzz-coverage  which lines the targets reach'
 	@echo 'make attacks-table  what the attacks of tests/attacks do to the three probes, as docs/attacks.md'
 	@echo 'make sanitizers  the C tests under ASAN and TSAN with the Rust side instrumented too; half an hour'
@@ -340,10 +341,13 @@ fuzz: fuzz-python
 
 FUZZ ?= --seconds 3600
 
-.PHONY: fuzz-long fuzz-coverage fuzz-python
+.PHONY: fuzz-long fuzz-coverage fuzz-python mutate
 
 fuzz-long: fuzz-python
 	target/fuzz/venv/bin/python fuzz/run.py long $(FUZZ)
+
+mutate: python-tools
+	$(PYTHON) tests/mutate.py
 
 fuzz-coverage: fuzz-python
 	rustup component add llvm-tools

@@ -32,6 +32,7 @@ mod program;
 mod proxy;
 mod redirect;
 mod response;
+mod rows;
 mod session;
 mod stall;
 mod support;

@@ -10,7 +10,7 @@ fn listening(settings: &[(&str, &str)]) -> TcpListener {
     for (key, text) in settings {
         own.set_text(key, text).unwrap();
     }
-    let bound = bind(&Bind::Tcp("127.0.0.1:0".parse().unwrap()), &own).unwrap();
+    let bound = bind(&Bind::Tcp("127.0.0.1:0".parse().unwrap()), &own.effective()).unwrap();
     TcpListener::from(bound.socket)
 }
 

@@ -78,6 +78,8 @@ impl Settings {
                 (inner.set)(&mut effective, cap);
             }
         }
+        #[cfg(test)]
+        mutate(&mut effective);
         effective
     }
 
@@ -95,6 +97,21 @@ impl Settings {
     /// Fields written directly leave no bit, so a value other than the default counts as well.
     fn wrote(&self, setting: &Setting) -> bool {
         self.written.0 & (1 << setting.row as u64) != 0 || (setting.get)(self) != setting.default_value
+    }
+}
+
+/// For `make mutate`: the row that the environment names acts as if nobody had set it, and a test has to notice. `list`: says
+/// which test sets which rows, since no other can.
+#[cfg(test)]
+fn mutate(settings: &mut Settings) {
+    let Ok(key) = std::env::var("BARTIZAN_MUTATED_ROW") else { return };
+    if key == "list" {
+        let test = std::thread::current().name().unwrap_or_default().to_owned();
+        let set = TABLE.iter().filter(|row| (row.get)(settings) != row.default_value);
+        set.for_each(|row| println!("{test} sets {}", row.key));
+    } else {
+        let row = known(&key).expect("a row to mutate");
+        (row.set)(settings, row.default_value);
     }
 }
 

@@ -18,14 +18,14 @@ pub(super) use super::frames::*;
 use super::peer::{Ending, Peer};
 use super::support::{Host, Setup};
 
-const NO_ERROR: u32 = 0;
+pub(super) const NO_ERROR: u32 = 0;
 const PROTOCOL_ERROR: u32 = 1;
 const INTERNAL_ERROR: u32 = 2;
 const FLOW_CONTROL_ERROR: u32 = 3;
-const SETTINGS_TIMEOUT: u32 = 4;
+pub(super) const SETTINGS_TIMEOUT: u32 = 4;
 const REFUSED_STREAM: u32 = 7;
 const CANCEL: u32 = 8;
-const ENHANCE_YOUR_CALM: u32 = 11;
+pub(super) const ENHANCE_YOUR_CALM: u32 = 11;
 
 /// A frame that the server sent.
 #[derive(Debug, PartialEq, Eq)]
