@@ -605,6 +605,10 @@ impl Drop for Request {
             }
             _ => {}
         }
+        // Nobody can arm it any more, and one that holds the exchange would keep it, and what it holds, for ever.
+        let hook = state.on_ready.take();
+        drop(state);
+        drop(hook);
     }
 }
 

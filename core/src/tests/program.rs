@@ -115,6 +115,27 @@ fn armed_content_is_told_of_once() {
 }
 
 #[test]
+fn a_readiness_hook_goes_with_its_request() {
+    Setup::kept().run(async |host| {
+        let mut peer = host.connect().await;
+        peer.send(format!("{CHUNKED}4\r\nsome\r\n")).await;
+        let request = host.request().await;
+        // As a program does that has its own state of an exchange.
+        let (exchange, held) = (request.exchange().clone(), Arc::new(()));
+        let weak = (Arc::downgrade(&exchange), Arc::downgrade(&held));
+        request.on_ready(Arc::new(move |_| panic!("{exchange:?} {held:?}"))).unwrap();
+        hello(&request);
+        peer.answer().await;
+        drop(request);
+        assert!(weak.1.upgrade().is_none());
+        peer.finish().await;
+        host.closed(&peer, Phase::Linger, Reason::Complete).await;
+        assert!(weak.0.upgrade().is_none_or(|exchange| Arc::strong_count(&exchange) == 2), "kept as a spare");
+        assert_eq!(host.shared.load.retained(), 0);
+    });
+}
+
+#[test]
 fn armed_room_is_told_of_when_the_peer_has_taken_some() {
     Setup::kept().capacity(4_096).run(async |host| {
         let mut peer = host.connect().await;
