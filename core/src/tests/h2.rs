@@ -151,7 +151,7 @@ impl Raw {
     }
 
     /// The next frame of this stream; those of others are kept.
-    async fn next_on(&mut self, stream: u32) -> Frame {
+    pub(super) async fn next_on(&mut self, stream: u32) -> Frame {
         if let Some(at) = self.stash.iter().position(|frame| frame.stream == stream) {
             return self.stash.remove(at).unwrap();
         }

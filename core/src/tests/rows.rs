@@ -105,7 +105,12 @@ fn glitches_within_the_budget_are_forgiven_and_beyond_it_they_are_the_end() {
         raw.send(pings(5)).await;
         assert_eq!(raw.goaway().await.1, NO_ERROR);
         raw.send(pings(6)).await;
-        assert_eq!(raw.goaway().await.1, ENHANCE_YOUR_CALM);
-        assert_eq!(host.limits(Reason::H2Glitches), 1);
+        // The PING of a graceful end may have gone in between.
+        let last = match raw.next_on(0).await {
+            next if next.kind == PING => raw.goaway().await.1,
+            next => next.code(),
+        };
+        assert_eq!(last, ENHANCE_YOUR_CALM);
+        assert!(host.limits(Reason::H2Glitches) >= 1);
     });
 }
