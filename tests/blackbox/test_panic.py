@@ -16,7 +16,8 @@ def test_a_panic_inside_drains_the_server(start, language):
             return
         assert answer is None or answer.status == 500
         assert witness.response().content == b"Hello, World!", "what is in flight is answered"
-    for kind in ("request", "closed"):
+    # The probe in C panics inside a call on its request; that in Rust in the connection's task, behind its answer.
+    for kind in ("request", "closed") if language == "c" else ("closed",):
         fitting = lambda event: event["event"] == kind and event.get("reason") == "internal"  # noqa: E731
         probe.await_event(fitting, what=f"{kind}: internal")
     with pytest.raises(OSError):
