@@ -22,7 +22,7 @@ PROBE := examples/c/probe.c $(wildcard examples/c/probe/*.c)
 STEPS := formatting languages lints docs library unit licences c-tests cpp-tests packaging demo-test python-tests reference h2spec blackbox attacks foreign budgets fuzz
 
 .NOTPARALLEL:
-.PHONY: sanitizers endurance help demo hello check test probes c-probe rust-probe python-probe bench library probe-library wheel clean build-tools \
+.PHONY: sanitizers endurance volume help demo hello check test probes c-probe rust-probe python-probe bench library probe-library wheel clean build-tools \
 	python-tools test-tools go-tools node-tools java-tools luajit-tools foreign-programs \
 	go-programs ctypes-programs node-programs java-programs luajit-programs attacks-table bench-attack $(STEPS)
 
@@ -39,6 +39,7 @@ help:
 	@echo 'make fuzz-coverage  which lines the targets reach'
 	@echo 'make attacks-table  what the attacks of tests/attacks do to the three probes, as docs/attacks.md'
 	@echo 'make sanitizers  the C tests under ASAN and TSAN with the Rust side instrumented too; half an hour'
+	@echo 'make volume    ten thousand MiB of content each way through the C API, with flat memory'
 	@echo 'make endurance a million requests through each kind of Python handler'
 	@echo 'make reference target/reference/{c,python}: what each function and class promises, to read in a browser'
 	@echo 'make library   target/lib: the shared and the static library; their headers are in include/'
@@ -282,6 +283,10 @@ h2spec: c-probe $(H2SPEC)
 endurance: wheel
 	$(VENV)/pip install 'bartizan[test]'
 	cd python && BARTIZAN_REQUESTS=1000000 ../$(VENV)/python -m pytest tests/test_endurance.py
+
+# Ten thousand MiB of content each way, with flat memory.
+volume: library test-tools python-tools
+	PYTHON=$(PYTHON) sh tests/c/run include target/lib volume
 
 # The C tests with the Rust side instrumented as well, std among it. Not a step of make test: it builds everything twice more.
 SANITIZED := x86_64-unknown-linux-gnu/debug/libbartizan.a
