@@ -75,7 +75,9 @@ impl Tls {
         server_names: Option<&Bound<'_, PyDict>>,
         ticket_keys: Option<Vec<Vec<u8>>>,
     ) -> PyResult<Self> {
-        let names = names.extract::<Vec<String>>()?.join(",");
+        let names = names.extract::<Vec<String>>()?;
+        // None mean those of development; one that is empty is a mistake, as it is among others.
+        let names = if names == [""] { ",".to_owned() } else { names.join(",") };
         let mut builder = Builder::new(policy);
         builder.lists(groups, suites, versions, alpn);
         let identity = py.detach(|| Identity::self_signed(&names));

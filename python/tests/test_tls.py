@@ -44,6 +44,14 @@ def test_requests_show_what_was_negotiated() -> None:
     assert tls.resumed is False and tls.peer_certificates == () and tls.server_name is None
 
 
+@pytest.mark.parametrize("names", [("not a name",), ("a\0b",), ("",), ("a", ""), ("x" * 64,)])
+def test_a_self_signed_identity_is_for_names_and_addresses(names: tuple[str, ...]) -> None:
+    with pytest.raises(bartizan.ConfigError, match="self-signed identity"):
+        bartizan.Tls.self_signed(*names)
+    bartizan.Tls.self_signed()
+    bartizan.Tls.self_signed("*.a.example", "192.0.2.1", "::1")
+
+
 @pytest.mark.parametrize("form", ["path", "text", "bytes"])
 def test_certificates_come_from_files_or_memory(pem: tuple[Path, Path], form: str) -> None:
     as_form = {"path": lambda path: path, "text": str, "bytes": Path.read_bytes}[form]

@@ -5,6 +5,7 @@
 mod encrypted;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use yasna::{ASN1Result, Tag, tags};
 
+use super::names;
 use crate::error::{Error, ErrorKind};
 
 /// The names of a self-signed identity that was given none.
@@ -57,13 +59,7 @@ impl Identity {
     /// addresses; an empty list means `localhost,127.0.0.1,::1`. For development only: no client trusts it unasked.
     pub fn self_signed(names: &str) -> Result<Self, Error> {
         let names = if names.trim().is_empty() { DEVELOPMENT_NAMES } else { names };
-        let names: Vec<_> = names.split(',').map(|name| name.trim().to_owned()).collect();
-        if names.iter().any(String::is_empty) {
-            return Err(Error::new(
-                ErrorKind::Value,
-                "self-signed identity: the list of names has an empty item",
-            ));
-        }
+        let names = names.split(',').map(development_name).collect::<Result<Vec<_>, _>>()?;
         let refused =
             |error: rcgen::Error| Error::new(ErrorKind::Tls, format!("self-signed identity: {error}"));
         let mut params = rcgen::CertificateParams::new(names).map_err(refused)?;
@@ -132,6 +128,19 @@ impl fmt::Debug for Identity {
             .field("not_after", &self.not_after)
             .field("development", &self.development)
             .finish_non_exhaustive()
+    }
+}
+
+/// A name of a self-signed identity, where a typing error would end as a certificate that no client believes.
+fn development_name(name: &str) -> Result<String, Error> {
+    let name = name.trim();
+    let fault = |text: String| Error::new(ErrorKind::Value, format!("self-signed identity: {text}"));
+    if name.is_empty() {
+        Err(fault("the list of names has an empty item".to_owned()))
+    } else if name.parse::<IpAddr>().is_ok() {
+        Ok(name.to_owned())
+    } else {
+        names::normalize(name).map(String::from).map_err(|error| fault(error.to_string()))
     }
 }
 
@@ -280,6 +289,32 @@ mod tests {
         assert!(identity.not_after() > UnixTime::now().as_secs() as i64);
         let trusted = CertificateDer::from_pem_slice(identity.certificate_pem().as_bytes()).unwrap();
         assert_eq!(&trusted, own);
-        assert_eq!(Identity::self_signed("a,,b").unwrap_err().kind(), ErrorKind::Value);
+    }
+
+    #[test]
+    fn a_self_signed_identity_takes_names_and_addresses_alone() {
+        for names in ["", "localhost", "*.a.example", "a.example.,A_b.example", "192.0.2.1,::1,2001:db8::1"] {
+            assert!(Identity::self_signed(names).is_ok(), "{names}");
+        }
+        let long = format!("{}.example", "x".repeat(64));
+        for names in [
+            "not a name",
+            "a,,b",
+            ",",
+            "a,",
+            "a\0b",
+            "a\nb",
+            "a..b",
+            "-",
+            "*",
+            "a.*.b",
+            "[::1]",
+            "b\u{fc}cher",
+            &long,
+        ] {
+            let error = Identity::self_signed(names).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Value, "{names:?}");
+            assert!(error.to_string().starts_with("self-signed identity: "), "{error}");
+        }
     }
 }
