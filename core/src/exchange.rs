@@ -20,6 +20,7 @@ use crate::http::fields::FieldLines;
 use crate::http::head::Head;
 use crate::http::trailers::Trailers;
 use crate::link::{Link, Order, lock};
+use crate::reactor::panicked_at;
 use crate::reason::Reason;
 use crate::request::fail;
 use crate::settings::Settings;
@@ -327,7 +328,8 @@ impl Exchange {
         // Before the program hears of it, and reports a failure that is not its own.
         fail(self, &mut self.lock(), Failure::Bug);
         self.link.order(Order::Close(Reason::Internal));
-        self.link.run(Box::new(move |reactor| reactor.shared.poison(what)));
+        let what = what.to_owned() + &panicked_at();
+        self.link.run(Box::new(move |reactor| reactor.shared.poison(&what)));
     }
 
     /// Makes the connection's task panic: a bug of ours, on request.

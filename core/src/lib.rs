@@ -88,7 +88,7 @@ pub use http::head::{Framing, Head, Version};
 pub use http::trailers::Trailers;
 pub use phase::Phase;
 pub use queue::{Next, Queue};
-pub use reactor::{is_library_thread, is_reactor_thread};
+pub use reactor::{is_library_thread, is_reactor_thread, note_panic};
 pub use reason::Reason;
 pub use request::{Body, Patience, Read, Request, RequestError};
 pub use server::Server;

@@ -4,7 +4,7 @@
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -31,6 +31,7 @@ use crate::watchdog::Mark;
 thread_local! {
     static ON_REACTOR: Cell<bool> = const { Cell::new(false) };
     static ON_WORKER: Cell<bool> = const { Cell::new(false) };
+    static PANICKED_AT: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
 /// Whether the calling thread runs connections: what blocks here blocks every peer.
@@ -119,7 +120,7 @@ impl Reactor {
         let shared = self.shared.clone();
         tokio::task::spawn_local(async move {
             if let Err(panic) = Caught(Box::pin(task)).await {
-                shared.poison(&panic_text(&*panic));
+                shared.poison(&(panic_text(&*panic) + &panicked_at()));
             }
         });
     }
@@ -234,6 +235,19 @@ impl<F: Future> Future for Caught<F> {
             Err(panic) => Poll::Ready(Err(panic)),
         }
     }
+}
+
+/// Tells where a panic is that the library is about to catch, so that the record of it can say so. For the panic hook of a
+/// binding that has its own copy of std; who hosts this crate in Rust has a hook of their own.
+pub fn note_panic(location: Option<&Location<'_>>) {
+    let place = location.map_or_else(String::new, |location| format!(", at {location}"));
+    // Gone at the end of a thread, where nobody is told either.
+    let _ = PANICKED_AT.try_with(|at| at.replace(place));
+}
+
+/// The end of a record's sentence: where this thread has panicked, as far as that is known.
+pub(crate) fn panicked_at() -> String {
+    PANICKED_AT.take()
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {
