@@ -5,7 +5,8 @@
  *    except size_t *n / *len, which are zeroed first.
  *  - err: may be NULL; *err is written only on failure; the caller frees it.
  *  - Text in: pointer + length, BARTIZAN_NTS = NUL-terminated. NULL + 0 is the empty text, NULL + n is E_NULL.
- *  - Data passed in is copied before return. Opaque pointers are the caller's; every _free accepts NULL and never blocks.
+ *  - Data passed in is copied before return. Opaque pointers are the caller's; every _free accepts NULL and never blocks. A second
+ *    _free of one aborts with a message, where it is noticed.
  *  - fn + user_data + drop move to the library at the call even when it fails (then drop is called before return, in every
  *    mode). drop may be NULL; it runs exactly once after the last fn returned. With a queue: as BARTIZAN_EV_DROP on the
  *    request's queue (server-wide ones: the first queue) instead of a call, even when drop is NULL; after queue_free it is
@@ -767,13 +768,13 @@ bartizan_status bartizan_identity_from_pem(const void *chain,
                                            struct bartizan_error **err);
 
 /// Makes an identity for development: a fresh key and a certificate that it signs itself, for a comma-separated list of DNS
-/// names and IP addresses. A server that uses one says so in its log.
+/// names and IP addresses; the empty text stands for localhost,127.0.0.1,::1. A server that uses one says so in its log.
 ///
 /// @own names are copied; on success *out is the program's.
 /// @null allowed for err.
 /// @thread any.
 /// @life until bartizan_identity_free.
-/// @err E_NULL, E_VALUE.
+/// @err E_NULL, E_VALUE for what is neither a name nor an address.
 BARTIZAN_API
 bartizan_status bartizan_identity_self_signed(const char *names,
                                               size_t len,

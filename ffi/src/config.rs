@@ -19,6 +19,7 @@ use crate::hooks::{
     Callback, ConnectionFn, ConnectionRecord, RequestEndFn, RequestRecord, ThreadFn, ThreadFns,
 };
 use crate::log::{self, LogCallback, LogFn};
+use crate::owned;
 use crate::queue::{self, Queue};
 use crate::request::{RequestFn, answer};
 use crate::status::{Code, Status};
@@ -61,7 +62,7 @@ struct Socket {
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_config_new() -> Option<Box<Config>> {
     guard::value(None, || {
-        Some(Box::new(Config {
+        Some(owned::give(Config {
             home: Home::here(),
             settings: Settings::default(),
             listeners: Vec::new(),
@@ -84,7 +85,7 @@ pub extern "C" fn bartizan_config_new() -> Option<Box<Config>> {
 /// @life servers that it started go on.
 /// @err none.
 #[unsafe(no_mangle)]
-pub extern "C" fn bartizan_config_free(config: Option<Box<Config>>) {
+pub extern "C" fn bartizan_config_free(config: *mut Config) {
     guard::free(config, |config| config.home, drop);
 }
 

@@ -5,6 +5,7 @@ use std::ffi::{CString, c_char};
 
 use crate::fork::Home;
 use crate::guard;
+use crate::owned;
 use crate::status::{Code, Status, c_string};
 
 /// Why a set-up call failed. Owned by the program once a call has set it; read by one thread at a time.
@@ -27,7 +28,7 @@ impl Fault {
     }
 
     pub(crate) fn into_error(self) -> Box<Error> {
-        Box::new(Error { home: Home::here(), code: self.code, message: c_string(self.message) })
+        owned::give(Error { home: Home::here(), code: self.code, message: c_string(self.message) })
     }
 }
 
@@ -95,7 +96,7 @@ pub extern "C" fn bartizan_error_message(error: Option<&Error>) -> *const c_char
 /// @life its text ends with it.
 /// @err none.
 #[unsafe(no_mangle)]
-pub extern "C" fn bartizan_error_free(error: Option<Box<Error>>) {
+pub extern "C" fn bartizan_error_free(error: *mut Error) {
     guard::free(error, |error| error.home, drop);
 }
 
@@ -111,8 +112,8 @@ mod tests {
         let message = unsafe { CStr::from_ptr(bartizan_error_message(Some(&error))) };
         assert_eq!(message.to_str().unwrap(), "key a\\0b is malformed");
         assert_eq!(bartizan_error_code(Some(&error)), Code::Value.status());
-        bartizan_error_free(Some(error));
-        bartizan_error_free(None);
+        bartizan_error_free(Box::into_raw(error));
+        bartizan_error_free(std::ptr::null_mut());
         assert_eq!(bartizan_error_code(None), Code::Null.status());
     }
 }

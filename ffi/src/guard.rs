@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use crate::error::{Error, Fault};
 use crate::fork::Home;
+use crate::owned;
 use crate::status::{Code, OK, Status};
 
 /// Runs the inside of a call; a panic, which is a bug of ours, comes out as `None`.
@@ -17,11 +18,13 @@ fn caught<T>(call: impl FnOnce() -> T) -> Option<T> {
 }
 
 /// The host's stderr is the host's. The library has its own copy of std, so every panic that would write there is ours, and
-/// is caught and told otherwise. Not in tests, which share theirs with the harness.
+/// is caught and told with its place in the log. Not in tests, which share theirs with the harness.
 fn silence() {
     static SILENCE: Once = Once::new();
     if !cfg!(test) {
-        SILENCE.call_once(|| std::panic::set_hook(Box::new(|_| ())));
+        SILENCE.call_once(|| {
+            std::panic::set_hook(Box::new(|panic| bartizan_core::note_panic(panic.location())))
+        });
     }
 }
 
@@ -66,8 +69,8 @@ pub(crate) fn value<T>(nothing: T, call: impl FnOnce() -> T) -> T {
 }
 
 /// Ends an object. One that was inherited through `fork` is leaked: what it holds is the parent's to end.
-pub(crate) fn free<T>(object: Option<Box<T>>, home: impl FnOnce(&T) -> Home, end: impl FnOnce(Box<T>)) {
-    let Some(object) = object else { return };
+pub(crate) fn free<T: 'static>(object: *mut T, home: impl FnOnce(&T) -> Home, end: impl FnOnce(Box<T>)) {
+    let Some(object) = owned::take_back(object) else { return };
     if home(&object).is_here() {
         // A panic while freeing has nobody to be told to; what was left is leaked.
         let _ = caught(|| end(object));

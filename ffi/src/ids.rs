@@ -84,11 +84,14 @@ struct Shard {
     fresh: Range<u32>,
     /// Emptied storage, last in first out: slots go round in order, their storage must not go round with them, or each request
     /// finds cold memory.
-    storage: Vec<Arc<Held>>,
+    storage: VecDeque<Arc<Held>>,
 }
 
 /// Most emptied storage that a shard keeps.
 const STORAGE: usize = 256;
+/// In debug builds storage waits behind so much other before it is used again: a view that is read after its release then shows
+/// what `Held::spoil` left there.
+const QUARANTINE: usize = if cfg!(debug_assertions) { STORAGE / 2 } else { 0 };
 
 static FREE: Free = Free::new(0);
 
@@ -96,7 +99,7 @@ impl Free {
     const fn new(generation: u32) -> Self {
         Self {
             generation,
-            shards: [const { Mutex::new(Shard { line: VecDeque::new(), fresh: 0..0, storage: Vec::new() }) };
+            shards: [const { Mutex::new(Shard { line: VecDeque::new(), fresh: 0..0, storage: VecDeque::new() }) };
                 SHARDS],
             child: OnceLock::new(),
         }
@@ -123,6 +126,20 @@ impl Shard {
             self.line.pop_front()
         } else {
             self.fresh.next().or_else(|| self.line.pop_front())
+        }
+    }
+
+    /// Emptied storage, if there is any to be had.
+    fn storage(&mut self) -> Option<Arc<Held>> {
+        match QUARANTINE {
+            0 => self.storage.pop_back(),
+            wait => {
+                if self.storage.len() > wait {
+                    self.storage.pop_front()
+                } else {
+                    None
+                }
+            }
         }
     }
 }
@@ -198,7 +215,7 @@ pub(crate) fn admit(request: Request, queue: Option<Arc<Queue>>, pinned: bool) -
     let own = shard();
     let taken = (own..own + SHARDS).find_map(|shard| {
         let mut line = lock(&free.shards[shard % SHARDS]);
-        Some((line.take(shard % SHARDS)?, line.storage.pop()))
+        Some((line.take(shard % SHARDS)?, line.storage()))
     });
     let placed = taken.and_then(|(number, storage)| Some((number, storage, place(number)?)));
     let Some((number, storage, (_, slot))) = placed else {
@@ -250,6 +267,9 @@ fn vacate(number: u32, mut state: MutexGuard<'_, State>) {
         // Another thread is inside a call: the request ends when that returns.
         _ => storage = None,
     }
+    if cfg!(debug_assertions) {
+        storage = storage.and_then(spoiled);
+    }
     if let Some((chunk, _)) = place(number) {
         let mut shard = lock(&Free::here().shards[chunk.shard]);
         shard.line.push_back(number);
@@ -257,6 +277,18 @@ fn vacate(number: u32, mut state: MutexGuard<'_, State>) {
             shard.storage.extend(storage);
         }
     }
+}
+
+/// Storage whose view nobody may read any more, where misuse is looked for. Under ASAN it is freed, which ASAN tells of for as
+/// long as it remembers.
+fn spoiled(mut storage: Arc<Held>) -> Option<Arc<Held>> {
+    static ASAN: OnceLock<bool> = OnceLock::new();
+    // SAFETY: the name is NUL-terminated, and nothing is done with the address.
+    if *ASAN.get_or_init(|| !unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"__asan_init".as_ptr()) }.is_null()) {
+        return None;
+    }
+    Arc::get_mut(&mut storage)?.spoil();
+    Some(storage)
 }
 
 /// Looks at a live request under the slot's lock: for calls that neither block nor call the program.

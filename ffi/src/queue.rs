@@ -21,6 +21,7 @@ use crate::guard::{self, lock};
 use crate::hooks::{ConnectionStep, RequestEnd};
 use crate::ids;
 use crate::log::LogLine;
+use crate::owned;
 use crate::status::{AGAIN, Code, OK, Status};
 use crate::view::{ConnectionId, RequestId};
 
@@ -125,7 +126,7 @@ pub extern "C" fn bartizan_queue_new(
         let core = CoreQueue::new().map_err(|error| {
             Fault::new(Code::Io, format!("cannot open a descriptor for the queue: {error}"))
         })?;
-        out.write(Box::new(Queue {
+        out.write(owned::give(Queue {
             home: Home::here(),
             core,
             records: Mutex::default(),
@@ -355,6 +356,6 @@ pub extern "C" fn bartizan_queue_wake(queue: *mut Queue) -> Status {
 /// @life ids that were handed out stay valid.
 /// @err none.
 #[unsafe(no_mangle)]
-pub extern "C" fn bartizan_queue_free(queue: Option<Box<Queue>>) {
+pub extern "C" fn bartizan_queue_free(queue: *mut Queue) {
     guard::free(queue, |queue| queue.home, |queue| queue.core.abandon());
 }

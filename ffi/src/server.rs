@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::fork::Home;
 use crate::guard;
+use crate::owned;
 use crate::queue::patience;
 use crate::status::{Code, OK, Status};
 use crate::tls::Tls;
@@ -54,7 +55,7 @@ pub extern "C" fn bartizan_server_start(
         let out = out.ok_or_else(|| Code::Null.about("out"))?;
         let core = bartizan_core::Server::start(&config.describe()?)?;
         config.started();
-        out.write(Box::new(Server { home: Home::here(), core }));
+        out.write(owned::give(Server { home: Home::here(), core }));
         Ok(())
     })
 }
@@ -163,6 +164,6 @@ pub extern "C" fn bartizan_server_trim(server: *mut Server) -> Status {
 /// @life ids and views live on until released; the rest ends by itself.
 /// @err none.
 #[unsafe(no_mangle)]
-pub extern "C" fn bartizan_server_free(server: Option<Box<Server>>) {
+pub extern "C" fn bartizan_server_free(server: *mut Server) {
     guard::free(server, |server| server.home, drop);
 }

@@ -9,6 +9,7 @@ use crate::borrow::{array, c_text, object, text, text_octets, unique};
 use crate::error::{Error, Fault};
 use crate::fork::Home;
 use crate::guard;
+use crate::owned;
 use crate::status::{Code, Status};
 
 /// A certificate chain and its key. Owned by the program; one thread at a time.
@@ -45,19 +46,19 @@ pub extern "C" fn bartizan_identity_from_pem(
         let chain = text_octets(chain.cast(), chain_len).map_err(|code| code.about("chain"))?;
         let key = text_octets(key.cast(), key_len).map_err(|code| code.about("key"))?;
         let identity = tls::Identity::from_pem(chain, key)?;
-        out.write(Box::new(Identity { home: Home::here(), identity }));
+        out.write(owned::give(Identity { home: Home::here(), identity }));
         Ok(())
     })
 }
 
 /// Makes an identity for development: a fresh key and a certificate that it signs itself, for a comma-separated list of DNS
-/// names and IP addresses. A server that uses one says so in its log.
+/// names and IP addresses; the empty text stands for localhost,127.0.0.1,::1. A server that uses one says so in its log.
 ///
 /// @own names are copied; on success *out is the program's.
 /// @null allowed for err.
 /// @thread any.
 /// @life until bartizan_identity_free.
-/// @err E_NULL, E_VALUE.
+/// @err E_NULL, E_VALUE for what is neither a name nor an address.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_identity_self_signed(
     names: *const c_char,
@@ -68,7 +69,7 @@ pub extern "C" fn bartizan_identity_self_signed(
     guard::set_up(err, || {
         let out = out.ok_or_else(|| Code::Null.about("out"))?;
         let identity = tls::Identity::self_signed(text("names", names, len)?)?;
-        out.write(Box::new(Identity { home: Home::here(), identity }));
+        out.write(owned::give(Identity { home: Home::here(), identity }));
         Ok(())
     })
 }
@@ -81,7 +82,7 @@ pub extern "C" fn bartizan_identity_self_signed(
 /// @life descriptions keep their copy.
 /// @err none.
 #[unsafe(no_mangle)]
-pub extern "C" fn bartizan_identity_free(identity: Option<Box<Identity>>) {
+pub extern "C" fn bartizan_identity_free(identity: *mut Identity) {
     guard::free(identity, |identity| identity.home, drop);
 }
 
@@ -94,7 +95,7 @@ pub extern "C" fn bartizan_identity_free(identity: Option<Box<Identity>>) {
 /// @err NULL after a bug of ours.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_tls_new() -> Option<Box<Tls>> {
-    guard::value(None, || Some(Box::new(Tls { home: Home::here(), tls: tls::Tls::new() })))
+    guard::value(None, || Some(owned::give(Tls { home: Home::here(), tls: tls::Tls::new() })))
 }
 
 /// Frees a description; listeners and servers keep their copy.
@@ -105,7 +106,7 @@ pub extern "C" fn bartizan_tls_new() -> Option<Box<Tls>> {
 /// @life listeners and servers keep their copy.
 /// @err none.
 #[unsafe(no_mangle)]
-pub extern "C" fn bartizan_tls_free(tls: Option<Box<Tls>>) {
+pub extern "C" fn bartizan_tls_free(tls: *mut Tls) {
     guard::free(tls, |tls| tls.home, drop);
 }
 

@@ -143,6 +143,9 @@ unsafe impl Send for RequestView {}
 // SAFETY: as above, and the view has no interior mutability.
 unsafe impl Sync for RequestView {}
 
+/// Each octet of a view after its release, in debug builds. As an address it is one that no process has.
+pub(crate) const SPOILED: u8 = 0xdd;
+
 impl RequestView {
     const EMPTY: Self = Self {
         struct_size: size_of::<Self>() as u32,
@@ -256,6 +259,13 @@ impl Held {
         self.peeked = Mutex::default();
         self.reading = AtomicBool::new(false);
         (self.request.take(), self.queue.take(), self.trailers.take())
+    }
+
+    /// Leaves numbers that nobody takes for a request's, and addresses where nothing is, to who reads the view from now on.
+    pub(crate) fn spoil(&mut self) {
+        // SAFETY: each field is an integer, a raw pointer or a structure of those, so that any content is valid.
+        unsafe { ptr::write_bytes(&raw mut self.view, SPOILED, 1) };
+        self.headers = Vec::new();
     }
 
     /// `E_HANDLE` once released.

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use bartizan_core::{Config, Dispatch, Listener, Server};
+use bartizan_core::{Config, Dispatch, Listener, LogLevel, LogRecord, Server};
 
 use super::*;
 use crate::request::{bartizan_request_cancelled, bartizan_request_release, bartizan_request_retain};
@@ -20,12 +20,18 @@ struct Source {
 
 impl Source {
     fn new() -> Self {
+        Self::telling(|_| ())
+    }
+
+    /// The same, and what is logged.
+    fn telling(log: impl Fn(&LogRecord) + Send + Sync + 'static) -> Self {
         let (sender, requests) = channel();
         let handler = move |request| drop(sender.send(request));
         let listener = Listener::new("127.0.0.1:0".parse().unwrap(), None);
         let mut config = Config::new(vec![listener], Dispatch::Inline(Arc::new(handler)));
         config.settings.set("io_threads", 1).unwrap();
         config.hooks.cancelled = Some(cancel);
+        config.hooks.log = Some((LogLevel::Error, Arc::new(log)));
         Self { server: Server::start(&config).unwrap(), requests }
     }
 
@@ -108,7 +114,7 @@ fn a_slot_that_is_used_again_has_another_generation_up_to_the_end_of_them() {
 
 #[test]
 fn free_slots_wait_their_turn_in_a_long_line() {
-    let mut shard = Shard { line: VecDeque::new(), fresh: 0..1024, storage: Vec::new() };
+    let mut shard = Shard { line: VecDeque::new(), fresh: 0..1024, storage: VecDeque::new() };
     let mut seen = Vec::new();
     for _ in 0..1024 {
         let number = shard.take(0).unwrap();
@@ -117,6 +123,39 @@ fn free_slots_wait_their_turn_in_a_long_line() {
     }
     // One request at a time walks through the line, in order, and leaves the rest of the chunk alone.
     assert!(seen.iter().enumerate().all(|(at, number)| *number == (at % (LINE + 1)) as u32));
+}
+
+#[test]
+fn a_bug_of_ours_is_told_with_its_place() {
+    let (sender, told) = channel();
+    let source = Source::telling(move |record| drop(sender.send(record.text.clone())));
+    let (id, _peer) = source.id();
+    let bug = || -> Result<Status, Code> {
+        bartizan_core::note_panic(Some(std::panic::Location::caller()));
+        panic!("a bug")
+    };
+    assert_eq!(call(id, bug), Code::Panic.status());
+    let text = told.recv_timeout(Duration::from_secs(10)).unwrap();
+    assert!(text.starts_with("a bug of ours was caught") && text.contains("tests.rs:"), "{text}");
+    assert_eq!(bartizan_request_release(id), OK);
+}
+
+#[test]
+fn a_view_is_spoiled_by_its_last_release() {
+    let source = Source::new();
+    let (request, _peer) = source.request();
+    let admitted = admit(request, None, false).unwrap();
+    assert_eq!(retain(admitted.id), Ok(()));
+    assert_eq!(release(admitted.id), Ok(()));
+    let shown = || {
+        // SAFETY: the storage waits in the quarantine, which no other test fills.
+        let view = unsafe { &*admitted.view };
+        (view.request, view.path.ptr.addr(), view.header_count)
+    };
+    assert_eq!(shown().0, admitted.id);
+    assert_eq!(release(admitted.id), Ok(()));
+    let spoiled = usize::from_ne_bytes([crate::view::SPOILED; size_of::<usize>()]);
+    assert_eq!(shown(), (spoiled as u64, spoiled, spoiled));
 }
 
 #[test]
