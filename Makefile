@@ -173,6 +173,7 @@ ctypes-programs: library python-tools
 	$(call launcher,ctypes,hello,$(PYTHON) $$RUNTIME_FLAGS examples/ctypes/hello.py)
 	$(call launcher,ctypes,probe,$(PYTHON) $$RUNTIME_FLAGS examples/ctypes/probe.py)
 	$(call launcher,ctypes,misuse,$(PYTHON) $$RUNTIME_FLAGS tests/foreign/ctypes/misuse.py)
+	$(call launcher,ctypes,callbacks,$(PYTHON) tests/foreign/ctypes/callbacks.py)
 	$(call launcher,ctypes,layout,$(PYTHON) tests/foreign/ctypes/layout.py)
 
 go-programs: library go-tools

@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+from pathlib import Path
 
 import frames
 import pytest
@@ -20,6 +21,8 @@ PRESSURE = {
     "java": {"flags": "-Xmx24m -Xmn2m -XX:+UseSerialGC"},
     # One collection behind the other; with a pause of 0, LuaJIT 2.1.0-beta3 does nothing else any more.
     "luajit": {"flags": "-e collectgarbage('setpause',1) -e collectgarbage('setstepmul',1000)"},
+    # Full collections all the time, and freed memory overwritten.
+    "ctypes": {"env": {"PYTHONMALLOC": "debug", "PYTHONPATH": str(Path(__file__).parent / "ctypes/pressure")}},
     # A full collection in every turn of the loop, which moves what it keeps.
     "node": {"flags": "--expose-gc --stress-compaction --import data:text/javascript,setInterval(gc,1).unref()"},
 }
