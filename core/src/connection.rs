@@ -241,8 +241,6 @@ impl Connection {
 
     /// Orders and the program's acts wake this task. Its waker is the same in each turn: only the first takes the link's lock.
     pub(crate) fn attend(&mut self, cx: &Context<'_>) {
-        #[cfg(feature = "test-panic")]
-        self.link.panic_if_asked();
         if !self.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
             self.link.attend(cx.waker().clone());
             self.task = Some(cx.waker().clone());
@@ -306,6 +304,9 @@ impl Connection {
 
     /// What buffers and HTTP state hold now. What cannot be pushed back any more ends the connection (`memory`).
     pub(crate) fn holds(&mut self, held: Held) {
+        // Here, where either protocol is in the midst of a turn.
+        #[cfg(any(test, feature = "test-panic"))]
+        self.link.panic_if_asked();
         let secure = self.info.tls.is_some() || self.phase == Phase::Handshake;
         let session = if secure { SESSION_OCTETS } else { 0 };
         let http2 = if self.protocol == Some(Protocol::Http2) { HTTP2_OCTETS } else { 0 };

@@ -333,7 +333,7 @@ impl Exchange {
     }
 
     /// Makes the connection's task panic: a bug of ours, on request.
-    #[cfg(feature = "test-panic")]
+    #[cfg(any(test, feature = "test-panic"))]
     pub fn panic_inside(&self) {
         self.link.panic();
     }

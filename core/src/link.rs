@@ -121,7 +121,7 @@ pub(crate) struct Link {
     pub(crate) held: AtomicU64,
     /// Callbacks of this connection that run, also those whose stream is gone (`max_handlers_per_connection`).
     pub(crate) running: AtomicUsize,
-    #[cfg(feature = "test-panic")]
+    #[cfg(any(test, feature = "test-panic"))]
     panics: AtomicBool,
 }
 
@@ -142,7 +142,7 @@ impl Link {
             stalled_since: AtomicU64::new(0),
             held: AtomicU64::new(0),
             running: AtomicUsize::new(0),
-            #[cfg(feature = "test-panic")]
+            #[cfg(any(test, feature = "test-panic"))]
             panics: AtomicBool::new(false),
         })
     }
@@ -200,7 +200,7 @@ impl Link {
     }
 
     /// The connection's task panics in its next poll.
-    #[cfg(feature = "test-panic")]
+    #[cfg(any(test, feature = "test-panic"))]
     pub(crate) fn panic(self: &Arc<Self>) {
         self.panics.store(true, Ordering::Relaxed);
         self.call();
@@ -219,7 +219,7 @@ impl Link {
         *lock(&self.task) = Some(task);
     }
 
-    #[cfg(feature = "test-panic")]
+    #[cfg(any(test, feature = "test-panic"))]
     pub(crate) fn panic_if_asked(&self) {
         assert!(!self.panics.load(Ordering::Relaxed), "a test asked for a panic inside the library");
     }

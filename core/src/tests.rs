@@ -6,6 +6,7 @@
 
 mod body;
 mod books;
+mod bug;
 mod caps;
 mod chaos;
 mod drain;

@@ -15,6 +15,7 @@ mod serving;
 mod waiting;
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -153,7 +154,15 @@ impl<'c, T: Transport> Http1<'c, T> {
         }
     }
 
+    /// A panic, which is a bug of ours, goes on when the requests under way are ended: the program and the counts wait for that.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Verdict> {
+        catch_unwind(AssertUnwindSafe(|| self.turn(cx))).unwrap_or_else(|panic| {
+            self.end_all(Reason::Internal);
+            resume_unwind(panic)
+        })
+    }
+
+    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<Verdict> {
         self.connection.now();
         self.connection.attend(cx);
         self.burst = 0;
@@ -335,7 +344,14 @@ impl<'c, T: Transport> Http1<'c, T> {
         let State::Serve(mut serving) = std::mem::replace(&mut self.state, State::Await) else {
             return Step::Again;
         };
-        match serving.step(self, cx, now) {
+        let next = match catch_unwind(AssertUnwindSafe(|| serving.step(self, cx, now))) {
+            Ok(next) => next,
+            Err(panic) => {
+                serving.end(self.connection, Reason::Internal);
+                resume_unwind(panic)
+            }
+        };
+        match next {
             serving::Next::Again => {
                 self.state = State::Serve(serving);
                 Step::Again

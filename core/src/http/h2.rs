@@ -21,6 +21,7 @@ mod stream;
 mod streams;
 
 use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -151,7 +152,20 @@ impl<'h, T: Transport> Driver<'h, T> {
         }
     }
 
+    /// A panic, which is a bug of ours, goes on when the requests under way are ended: the program and the counts wait for that.
+    /// The streams stay, since h2's handles may not be dropped before the panic goes on if it was h2's.
     fn poll(&mut self, connection: &mut Connection, cx: &mut Context<'_>) -> Poll<(End, Reason)> {
+        catch_unwind(AssertUnwindSafe(|| self.turn(connection, cx))).unwrap_or_else(|panic| {
+            for id in self.streams.ids() {
+                if let Some(stream) = self.streams.get(id) {
+                    stream.end(Fate::Gone(Reason::Internal), connection, &mut self.side);
+                }
+            }
+            resume_unwind(panic)
+        })
+    }
+
+    fn turn(&mut self, connection: &mut Connection, cx: &mut Context<'_>) -> Poll<(End, Reason)> {
         connection.attend(cx);
         self.side.now = connection.now();
         self.side.watch.refill(self.side.now / 1000);

@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
+#[cfg(test)]
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -313,6 +315,13 @@ impl Host {
     /// Status and reason of the requests that have ended.
     pub(super) fn outcomes(&self) -> Vec<(u16, Reason)> {
         self.ended().iter().map(|record| (record.status, record.reason)).collect()
+    }
+
+    /// Makes the connection of a request panic in the midst of its next turn.
+    #[cfg(test)]
+    pub(super) fn break_connection(&self, request: &Request) {
+        self.records.bug.store(true, Ordering::Relaxed);
+        request.exchange().panic_inside();
     }
 
     /// What was logged.
