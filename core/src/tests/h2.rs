@@ -5,6 +5,7 @@ mod abuse;
 mod answers;
 mod clocks;
 mod content;
+mod edges;
 mod ends;
 mod linger;
 
