@@ -16,8 +16,8 @@ TABLE = ROOT / "docs/mutation.md"
 # Those of the settings themselves; and what acts at random notices much and says little about a row.
 UNASKED = ("settings::", "tests::chaos", "tests::fuzzing")
 
-# Seconds for some tests, of which each takes a few.
-PATIENCE = 600
+# Seconds for some tests, of which each takes a few at most.
+PATIENCE = 180
 
 # A row that many tests set is noticed by the first few, or by none.
 AT_ONCE = 24
