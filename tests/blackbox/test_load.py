@@ -33,7 +33,7 @@ def cpu(probe):
 
 
 def test_connections_are_told_to_go_at_their_age(start):
-    probe = start(settings={"max_connection_age": "1500ms"})
+    probe = start(settings={"max_connection_age": "1s"})
     with secure(probe) as peer, secure_h2(probe) as h2:
         began, stream = time.monotonic(), 1
         # Told with an answer, or closed between two requests.
@@ -42,7 +42,7 @@ def test_connections_are_told_to_go_at_their_age(start):
             assert time.monotonic() - began < 5
             stream += 2
             time.sleep(0.05)
-        assert time.monotonic() - began >= 1.3
+        assert time.monotonic() - began >= 0.85
         assert peer.await_end() == "closed"
         assert probe.await_closed(peer)["reason"] == "age"
         h2.await_end()
@@ -61,7 +61,7 @@ def test_what_is_in_flight_outlives_the_age(start):
 
 
 def test_handshakes_over_the_rate_wait_unread(start):
-    probe = start(settings={"max_handshakes_per_second": "4", "client_hello_timeout": "1500ms"})
+    probe = start(settings={"max_handshakes_per_second": "4", "client_hello_timeout": "1s"})
     outcomes, peers = [], []
 
     def shake():
@@ -188,9 +188,9 @@ def test_large_messages_fit_a_small_connection(start):
 # ---- overload, descriptors ----
 
 
-@pytest.mark.parametrize(("connections", "level", "limit"), [(7, 0, 4.0), (8, 1, 2.0), (9, 2, 1.0)])
+@pytest.mark.parametrize(("connections", "level", "limit"), [(7, 0, 2.0), (8, 1, 1.0), (9, 2, 0.5)])
 def test_idle_timeouts_shrink_near_the_cap(start, connections, level, limit):
-    probe = start(settings={"max_connections": "10", "idle_timeout": "4s"})
+    probe = start(settings={"max_connections": "10", "idle_timeout": "2s"})
     peers = [clear(probe) for _ in range(connections)]
     for peer in peers:
         assert peer.ask("/").status == 200
@@ -238,8 +238,8 @@ def test_out_of_descriptors_it_waits_without_spinning_and_recovers(start):
         hang(busy[-1])
     time.sleep(1)
     before = cpu(probe)
-    time.sleep(2)
-    assert cpu(probe) - before < 0.5, "spinning"
+    time.sleep(1)
+    assert cpu(probe) - before < 0.3, "spinning"
     assert probe.process.poll() is None
     # Those in front are served still, the others wait in the kernel.
     for peer in busy[:60]:
