@@ -24,7 +24,7 @@ STEPS := formatting languages lints docs library unit licences c-tests cpp-tests
 .NOTPARALLEL:
 .PHONY: sanitizers endurance volume help demo hello check test probes c-probe rust-probe python-probe bench library probe-library wheel clean build-tools \
 	python-tools test-tools go-tools node-tools java-tools luajit-tools foreign-programs \
-	go-programs ctypes-programs node-programs java-programs luajit-programs attacks-table bench-attack $(STEPS)
+	go-programs go-handlers ctypes-programs node-programs java-programs luajit-programs attacks-table bench-attack $(STEPS)
 
 help:
 	@echo 'make demo      build the C library and a C program on it, serve https://$(ADDRESS) until Ctrl-C'
@@ -179,8 +179,12 @@ ctypes-programs: library python-tools
 go-programs: library go-tools
 	mkdir -p $(FOREIGN)/go
 	test -z "$$(gofmt -l examples/go tests/foreign/go)"
-	cd examples/go && $(GO_ENV) go vet ./... && $(GO_ENV) go build -o $(CURDIR)/$(FOREIGN)/go/ ./hello ./probe
+	cd examples/go && $(GO_ENV) go vet ./bartizan ./hello ./probe && $(GO_ENV) go build -o $(CURDIR)/$(FOREIGN)/go/ ./hello ./probe
 	cd tests/foreign/go && $(GO_ENV) go build -o $(CURDIR)/$(FOREIGN)/go/ .
+
+# What stands between the library and net/http, against the client of net/http.
+go-handlers: library go-tools
+	cd examples/go && $(GO_ENV) go test -vet=off ./nethttp
 
 # Beside its packages, since Node looks for them from where a module lies.
 node-programs: library node-tools
@@ -329,7 +333,7 @@ attacks-table: probes test-tools
 	$(VENV)/pip install -r tests/blackbox/requirements.txt
 	$(ATTACK) --table docs/attacks.md
 
-foreign: foreign-programs test-tools python-tools
+foreign: foreign-programs go-handlers test-tools python-tools
 	@echo '== $@'
 	test -d target/venv || $(PYTHON) -m venv target/venv
 	$(VENV)/pip install -r tests/blackbox/requirements.txt

@@ -44,6 +44,7 @@ type Request struct {
 	Listener                                       int
 	Connection                                     uint64
 	ContentLength                                  int64 // -1 = not announced
+	HasContent                                     bool
 	Fields                                         []Field
 	TLS                                            *TLS // nil = cleartext
 
@@ -75,7 +76,7 @@ func newRequest(s *Server, view *C.bartizan_request_view) *Request {
 		Target: text(view.target), Path: text(view.path), Query: text(view.query),
 		Peer: address(view.peer_ip, view.peer_port), Local: address(view.local_ip, view.local_port),
 		Version: int(view.http_version), Listener: int(view.listener), Connection: uint64(view.connection),
-		ContentLength: int64(view.content_length), Fields: fields(view.headers, view.header_count),
+		ContentLength: int64(view.content_length), HasContent: view.flags&C.BARTIZAN_VIEW_HAS_BODY != 0, Fields: fields(view.headers, view.header_count),
 		id: view.request, server: s,
 		readable: make(chan struct{}, 1), writable: make(chan struct{}, 1), over: make(chan struct{}),
 	}
@@ -199,6 +200,13 @@ func (r *Request) Respond(code int, fields []Field, content string) error {
 	})
 }
 
+// Inform sends an answer that is not the last word, such as 103, before the one that is.
+func (r *Request) Inform(code int, fields []Field) error {
+	return lend(fields, func(at *C.bartizan_header, count C.size_t) C.bartizan_status {
+		return C.bartizan_response_informational(r.id, C.uint32_t(code), at, count)
+	})
+}
+
 // Begin begins an answer that is written piece by piece; a length of -1 is unknown.
 func (r *Request) Begin(code int, fields []Field, length int64) error {
 	return lend(fields, func(at *C.bartizan_header, count C.size_t) C.bartizan_status {
@@ -231,6 +239,14 @@ func (r *Request) Finish(trailers ...Field) error {
 	return lend(trailers, func(at *C.bartizan_header, count C.size_t) C.bartizan_status {
 		return C.bartizan_response_finish(r.id, at, count)
 	})
+}
+
+// Abort ends the exchange at once, whatever of the answer has gone out.
+func (r *Request) Abort() error {
+	if status := C.bartizan_response_abort(r.id); status != C.BARTIZAN_OK {
+		return Status(status)
+	}
+	return nil
 }
 
 // Set moves a limit of this request, in the form for people: "handler_timeout", "1m".
