@@ -637,7 +637,7 @@ bartizan_status bartizan_config_listener_set_text(struct bartizan_config *config
 /// @null allowed for err.
 /// @thread one at a time per configuration.
 /// @life nothing outlives the call.
-/// @err E_NULL, E_OPTION, E_VALUE as for bartizan_config_listener_set_text.
+/// @err E_NULL, E_OPTION, E_VALUE as for bartizan_config_listener_set_text; E_VALUE for a malformed name.
 BARTIZAN_API
 bartizan_status bartizan_config_server_name_set_text(struct bartizan_config *config,
                                                      uint32_t listener,

@@ -27,7 +27,7 @@ use crate::reason::Reason;
 use crate::registry::Registry;
 use crate::request::RequestError;
 use crate::settings::Settings;
-use crate::tls::{NameMap, Tls, TlsConfig, normalize};
+use crate::tls::{NameMap, Tls, TlsConfig, normalize_server_name};
 use crate::watchdog::{self, Watchdog};
 
 /// Targets of log records.
@@ -617,7 +617,7 @@ fn prepare(settings: &Settings, listener: &crate::config::Listener) -> Result<Pr
     let mut faults = if listener.settings.is_empty() { Vec::new() } else { own.check() };
     let mut names = NameMap::default();
     for (name, overrides) in &listener.server_names {
-        match normalize(name) {
+        match normalize_server_name(name) {
             Ok(name) => {
                 let merged = overrides.over(&own);
                 faults.extend(merged.check());

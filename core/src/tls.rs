@@ -27,7 +27,8 @@ pub use tickets::TICKET_KEY_LEN;
 
 pub(crate) use config::TlsConfig;
 pub(crate) use hello::{HelloProgress, HelloReader};
-pub(crate) use names::{NameMap, normalize};
+pub(crate) use names::NameMap;
+pub use names::normalize_server_name;
 pub(crate) use outcome::{Refusal, reason_of};
 
 use crate::error::{Error, ErrorKind};
@@ -127,7 +128,7 @@ impl Tls {
     pub fn identity(&mut self, server_name: Option<&str>, identity: Identity) -> Result<&mut Self, Error> {
         match server_name {
             Some(name) => {
-                self.names.insert(names::normalize(name)?, NameRules::Identity(identity));
+                self.names.insert(normalize_server_name(name)?, NameRules::Identity(identity));
             }
             None => self.rules.identity = Some(identity),
         }
@@ -137,7 +138,7 @@ impl Tls {
     /// Takes the identity, policy and client rules for a server name from another description, which is copied; ALPN and
     /// ticket keys too if they are set there.
     pub fn server_name(&mut self, name: &str, other: &Self) -> Result<&mut Self, Error> {
-        let name = names::normalize(name)?;
+        let name = normalize_server_name(name)?;
         let rules = other.rules_for(&name).into_owned();
         if rules.identity.is_none() {
             return Err(Error::new(

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bartizan_core::settings::{Level, Overrides, Settings};
+use bartizan_core::tls::normalize_server_name;
 use bartizan_core::{Bind, Dispatch, Event, Hooks, Listener, LogLevel, Queue as CoreQueue};
 
 use crate::borrow::{c_text, object};
@@ -269,7 +270,7 @@ pub extern "C" fn bartizan_config_listener_set_text(
 /// @null allowed for err.
 /// @thread one at a time per configuration.
 /// @life nothing outlives the call.
-/// @err E_NULL, E_OPTION, E_VALUE as for bartizan_config_listener_set_text.
+/// @err E_NULL, E_OPTION, E_VALUE as for bartizan_config_listener_set_text; E_VALUE for a malformed name.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_config_server_name_set_text(
     config: Option<&mut Config>,
@@ -281,7 +282,7 @@ pub extern "C" fn bartizan_config_server_name_set_text(
     err: Option<&mut MaybeUninit<Box<Error>>>,
 ) -> Status {
     change(config, err, |config| {
-        let name = c_text("server_name", server_name)?.to_ascii_lowercase();
+        let name = String::from(normalize_server_name(c_text("server_name", server_name)?)?);
         let (key, text) = (c_text("key", key)?, crate::borrow::text("text", text, len)?);
         let names = &mut config.listener(listener)?.server_names;
         if let Some((_, overrides)) = names.iter_mut().find(|(known, _)| *known == name) {

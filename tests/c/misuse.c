@@ -28,6 +28,14 @@ static void settings_name_key_value_and_range(void) {
             bartizan_config_set(config, BARTIZAN_BODY_TIMEOUT_MS, BARTIZAN_AUTO, &error));
     REFUSES(BARTIZAN_E_VALUE, "10 parsecs",
             bartizan_config_set_text(config, BARTIZAN_BODY_TIMEOUT_MS, "10 parsecs", BARTIZAN_NTS, &error));
+    EXPECT(BARTIZAN_OK, bartizan_config_listen(config, "127.0.0.1:0", NULL, NULL, &error));
+    REFUSES(BARTIZAN_E_OPTION, "io_threads",
+            bartizan_config_listener_set_text(config, 0, "io_threads", "1", BARTIZAN_NTS, &error));
+    REFUSES(BARTIZAN_E_VALUE, "9", bartizan_config_listener_set_text(config, 9, "backlog", "1", BARTIZAN_NTS, &error));
+    REFUSES(BARTIZAN_E_VALUE, "not a name", bartizan_config_server_name_set_text(config, 0, "not a name", "max_header_fields",
+                                                                                 "9", BARTIZAN_NTS, &error));
+    REFUSES(BARTIZAN_E_OPTION, "backlog",
+            bartizan_config_server_name_set_text(config, 0, "a.example", "backlog", "9", BARTIZAN_NTS, &error));
     EXPECT(BARTIZAN_OK, bartizan_config_set_text(config, BARTIZAN_MAX_HEADER_BYTES, "4KiB and more", 4, &error));
     EXPECT(BARTIZAN_OK, bartizan_config_get(config, BARTIZAN_MAX_HEADER_BYTES, &number, &error));
     CHECK(number == 4096);
@@ -137,6 +145,10 @@ static void identities_and_tls_lists_are_checked(void) {
     EXPECT(BARTIZAN_E_TLS, bartizan_identity_from_pem(NO_KEY, BARTIZAN_NTS, NO_KEY, BARTIZAN_NTS, &identity, &error));
     bartizan_error_free(error);
     error = NULL;
+    REFUSES(BARTIZAN_E_VALUE, "not a name", bartizan_identity_self_signed("not a name", BARTIZAN_NTS, &identity, &error));
+    REFUSES(BARTIZAN_E_VALUE, "empty", bartizan_identity_self_signed("a,,b", BARTIZAN_NTS, &identity, &error));
+    REFUSES(BARTIZAN_E_VALUE, "name", bartizan_identity_self_signed("a\0b", 3, &identity, &error));
+    CHECK(!identity);
     REFUSES(BARTIZAN_E_OPTION, "intermediate", bartizan_tls_policy(tls, "moderate", &error));
     REFUSES(BARTIZAN_E_OPTION, "X25519MLKEM768", bartizan_tls_groups(tls, "X25519,curve1", BARTIZAN_NTS, &error));
     REFUSES(BARTIZAN_E_OPTION, "TLS_AES_128_GCM_SHA256", bartizan_tls_suites(tls, "RC4-MD5", BARTIZAN_NTS, &error));

@@ -17,7 +17,7 @@ use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use yasna::{ASN1Result, Tag, tags};
 
-use super::names;
+use super::normalize_server_name;
 use crate::error::{Error, ErrorKind};
 
 /// The names of a self-signed identity that was given none.
@@ -140,7 +140,7 @@ fn development_name(name: &str) -> Result<String, Error> {
     } else if name.parse::<IpAddr>().is_ok() {
         Ok(name.to_owned())
     } else {
-        names::normalize(name).map(String::from).map_err(|error| fault(error.to_string()))
+        normalize_server_name(name).map(String::from).map_err(|error| fault(error.to_string()))
     }
 }
 

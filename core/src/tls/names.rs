@@ -22,7 +22,7 @@ impl<T> Default for NameMap<T> {
 }
 
 impl<T> NameMap<T> {
-    /// Sets the value of a name in the form that [`normalize`] gives.
+    /// Sets the value of a name in the form that [`normalize_server_name`] gives.
     pub(crate) fn insert(&mut self, name: &str, value: T) {
         match name.strip_prefix("*.") {
             Some(parent) => self.wildcard.insert(parent.into(), value),
@@ -46,7 +46,7 @@ impl<T> NameMap<T> {
 }
 
 /// The one form of a configured name, `*.example` included.
-pub(crate) fn normalize(name: &str) -> Result<Box<str>, Error> {
+pub fn normalize_server_name(name: &str) -> Result<Box<str>, Error> {
     let text = name.trim();
     let text = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
     let host = text.strip_prefix("*.").unwrap_or(&text);
@@ -69,7 +69,7 @@ mod tests {
     fn map(names: &[&'static str]) -> NameMap<&'static str> {
         let mut map = NameMap::default();
         for name in names {
-            map.insert(&normalize(name).unwrap(), *name);
+            map.insert(&normalize_server_name(name).unwrap(), *name);
         }
         map
     }
@@ -108,7 +108,11 @@ mod tests {
             "bücher.example",
             "a..b",
         ] {
-            assert_eq!(normalize(name).map_err(|error| error.kind()), Err(ErrorKind::Value), "{name:?}");
+            assert_eq!(
+                normalize_server_name(name).map_err(|error| error.kind()),
+                Err(ErrorKind::Value),
+                "{name:?}"
+            );
         }
     }
 }
