@@ -62,7 +62,7 @@ mod _bartizan {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         // The interpreter's stderr is the program's. This module has its own copy of std, so that every panic is ours: it is
         // caught, and told with its place in the log or as an exception.
-        std::panic::set_hook(Box::new(|panic| bartizan_core::note_panic(panic.location())));
+        std::panic::set_hook(Box::new(|panic| bartizan::note_panic(panic.location())));
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }
