@@ -40,6 +40,7 @@ help:
 	@echo 'make attacks-table  what the attacks of tests/attacks do to the three probes, as docs/attacks.md'
 	@echo 'make sanitizers  the C tests under ASAN and TSAN with the Rust side instrumented too; half an hour'
 	@echo 'make volume    ten thousand MiB of content each way through the C API, with flat memory'
+	@echo 'make python-newer  the Python suite with CPython 3.14'
 	@echo 'make endurance a million requests through each kind of Python handler'
 	@echo 'make reference target/reference/{c,python}: what each function and class promises, to read in a browser'
 	@echo 'make library   target/lib: the shared and the static library; their headers are in include/'
@@ -279,6 +280,21 @@ demo-test: hello test-tools
 python-tests: abi3-wheel sdist
 	@echo '== $@'
 	sh tests/wheel/run $(PYTHON) target/wheels/bartizan-*-abi3-*.whl target/wheels/bartizan-*.tar.gz
+
+# The same with a CPython that Debian does not have yet, as Maven Central has it for programs in Java; no registry has a
+# free-threaded one. Not a step of make test: it is fetched with sixty jars of Maven's own.
+NEWER := 3.14.3-1.5.13
+NEWER_PYTHON := target/tools/cpython-$(NEWER)/org/bytedeco/cpython/linux-x86_64/bin/python3.14
+.PHONY: python-newer
+python-newer: $(NEWER_PYTHON)
+	$(MAKE) --no-print-directory python-tests PYTHON=$(CURDIR)/$(NEWER_PYTHON)
+	$(call maturin,build --release --locked --interpreter $(NEWER_PYTHON))
+
+$(NEWER_PYTHON): | java-tools python-tools
+	mvn -B -q -Dmaven.repo.local=$(CURDIR)/target/tools/maven org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy \
+		-Dartifact=org.bytedeco:cpython:$(NEWER):jar:linux-x86_64 -DoutputDirectory=$(CURDIR)/target/tools
+	$(PYTHON) -m zipfile -e target/tools/cpython-$(NEWER)-linux-x86_64.jar target/tools/cpython-$(NEWER)
+	chmod +x $(@D)/*
 
 h2spec: c-probe $(H2SPEC)
 	@echo '== $@'
