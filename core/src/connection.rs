@@ -263,6 +263,11 @@ impl Connection {
         self.phase
     }
 
+    /// Since when it is in this phase.
+    pub(crate) fn entered(&self) -> Moment {
+        self.entered
+    }
+
     /// Enters a phase; nothing happens if it is the one.
     pub(crate) fn enter(&mut self, phase: Phase, now: Moment) {
         if phase == self.phase {

@@ -72,9 +72,11 @@ async fn drive<T: Transport>(
     line: Line<T>,
     handle: &LineHandle<T>,
 ) -> (End, Reason) {
-    let since = connection.now();
-    connection.enter(Phase::Opening, since);
-    let watch = Rc::new(Watch::new(settings::limits(&connection.settings), since / 1000));
+    let now = connection.now();
+    connection.enter(Phase::Opening, now);
+    // On cleartext the phase began with `PRI `, before this was called.
+    let since = connection.entered();
+    let watch = Rc::new(Watch::new(settings::limits(&connection.settings), now / 1000));
     let observer = Observer::new(line, watch.clone());
     let mut handshake = Box::pin(settings::builder(&connection.settings).handshake(observer));
     let due = since + micros(connection.settings.h2_preface_timeout);

@@ -29,6 +29,26 @@ fn a_preface_that_does_not_come_is_waited_for_no_longer() {
 }
 
 #[test]
+fn a_preface_in_pieces_has_one_clock() {
+    for pieces in [
+        [&b"PRI "[..], &b"* HTTP/2.0\r\n\r\nSM\r\n\r\n"[..]],
+        [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &b"\0\0"[..]],
+    ] {
+        Setup::hello().run(async |host| {
+            let mut peer = host.connect().await;
+            peer.send(pieces[0]).await;
+            let rest = async {
+                tokio::time::sleep(secs(3)).await;
+                peer.send(pieces[1]).await;
+                peer.rest().await
+            };
+            at(secs(5), rest).await;
+            host.closed(&peer, Phase::Opening, Reason::H2PrefaceTimeout).await;
+        });
+    }
+}
+
+#[test]
 fn settings_are_acknowledged_in_time_or_the_peer_is_told() {
     Setup::kept().run(async |host| {
         let mut raw = Raw::begin(host, &[]).await;
