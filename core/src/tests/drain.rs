@@ -43,6 +43,28 @@ fn a_handshake_closes_at_once() {
 }
 
 #[test]
+fn who_has_not_opened_yet_is_closed_at_once() {
+    Setup::hello().from("10.0.0.1:1234").proxied("10.0.0.0/8").run(async |host| {
+        let mut peer = host.dial();
+        peer.send("PROXY TCP4").await;
+        host.turn().await;
+        host.server.shutdown(Some(secs(10)));
+        assert_eq!(at(secs(0), peer.rest()).await.1, Ending::Closed);
+        host.closed(&peer, Phase::Proxy, Reason::Drain).await;
+    });
+    for octets in ["PRI * HTTP", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+        Setup::hello().run(async |host| {
+            let mut peer = host.connect().await;
+            peer.send(octets).await;
+            host.turn().await;
+            host.server.shutdown(Some(secs(10)));
+            assert_eq!(at(secs(0), peer.rest()).await.1, Ending::Closed, "{octets}");
+            host.closed(&peer, Phase::Opening, Reason::Drain).await;
+        });
+    }
+}
+
+#[test]
 fn what_is_in_flight_completes_and_closes() {
     for setup in [Setup::kept(), Setup::kept().tls()] {
         setup.run(async |host| {

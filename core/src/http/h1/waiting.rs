@@ -129,6 +129,9 @@ impl<T: Transport> Http1<'_, T> {
         if self.input.len() >= PREFACE.len() {
             return Step::Over(Verdict::Http2);
         }
+        if self.draining {
+            return over(End::Close, Reason::Drain);
+        }
         if self.connection.phase() != Phase::Opening {
             self.since = now;
             self.connection.enter(Phase::Opening, now);
