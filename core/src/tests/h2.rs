@@ -25,7 +25,7 @@ const INTERNAL_ERROR: u32 = 2;
 const FLOW_CONTROL_ERROR: u32 = 3;
 pub(super) const SETTINGS_TIMEOUT: u32 = 4;
 const REFUSED_STREAM: u32 = 7;
-const CANCEL: u32 = 8;
+pub(super) const CANCEL: u32 = 8;
 pub(super) const ENHANCE_YOUR_CALM: u32 = 11;
 
 /// A frame that the server sent.

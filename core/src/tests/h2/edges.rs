@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::{CANCEL, DATA, END_STREAM, HEADERS, Raw, WINDOW_UPDATE, block, frame};
+use super::{CANCEL, DATA, END_STREAM, HEADERS, NO_ERROR, Raw, WINDOW_UPDATE, block, frame};
 use crate::phase::Phase;
 use crate::reason::Reason;
 use crate::request::{Body, Read, Request};
@@ -62,6 +62,27 @@ fn a_handler_that_answers_just_in_time_is_heard() {
         hello(&kept);
         assert_eq!(raw.answer(1).await.0, 200);
         assert_eq!(host.limits(Reason::HandlerTimeout), 0);
+    });
+}
+
+#[test]
+fn the_handler_s_clock_stands_while_content_is_awaited() {
+    Setup::kept().set("buffer_body_bytes", "0").run(async |host| {
+        let mut raw = Raw::open(host).await;
+        raw.post(1, &[]).await;
+        let request = host.request().await;
+        sleep(secs(10)).await;
+        for _ in 0..4 {
+            assert_eq!(request.read(&mut [0; 8_192], NOW), Ok(Read::Again));
+            sleep(secs(14)).await;
+            raw.send(frame(DATA, 0, 1, &[7; 8_000])).await;
+            host.turn().await;
+            assert_eq!(request.read(&mut [0; 8_192], NOW), Ok(Read::Octets(8_000)));
+        }
+        // Ten of the thirty seconds are spent, and what our own turns took.
+        assert_eq!(at(millis(19_996), raw.head(1)).await, (504, true));
+        assert_eq!(raw.reset(1).await, NO_ERROR);
+        assert_eq!(host.outcomes(), [(504, Reason::HandlerTimeout)]);
     });
 }
 
