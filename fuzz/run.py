@@ -160,7 +160,8 @@ def main():
     parser.add_argument("targets", nargs="*", choices=[*names, []], help="all of them if none is named")
     parser.add_argument("--seconds", type=int, help="for each target")
     parser.add_argument("--runs", type=int, help="for each target, instead of seconds")
-    options = parser.parse_args()
+    # Targets may stand behind the options too.
+    options = parser.parse_intermixed_args()
     targets = [target for target in TARGETS if target.name in (options.targets or names)]
     seeds.write(OUT / "seeds")
 
