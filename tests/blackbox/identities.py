@@ -21,6 +21,7 @@ class Identities:
         self.issue("a.test", self.authority)
         self.issue("b.test", self.authority)
         self.issue("client", self.authority, client=True)
+        self.issue("taken back", self.authority, client=True)
         self.issue("foreign", self.stranger, client=True)
 
     def cert(self, name):
@@ -46,6 +47,28 @@ class Identities:
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         )
         self._write(file or name, builder.sign(authority[1], hashes.SHA256()), key)
+
+    def authority_that_revokes(self, name):
+        """A file with the authority's certificate, and its list of what it takes back: one certificate."""
+        certificate, key = self.authority
+        now = datetime.datetime.now(datetime.timezone.utc)
+        revoked = x509.load_pem_x509_certificate((self.directory / f"{name}.pem").read_bytes()).serial_number
+        entry = x509.RevokedCertificateBuilder().serial_number(revoked).revocation_date(now - DAY).build()
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(certificate.public_key())
+        revocations = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(certificate.subject)
+            .last_update(now - DAY)
+            .next_update(now + DAY)
+            .add_revoked_certificate(entry)
+            .add_extension(x509.CRLNumber(1), critical=False)
+            .add_extension(issuer, critical=False)
+            .sign(key, hashes.SHA256())
+        )
+        file = self.directory / f"revokes-{name}.pem"
+        both = (certificate, revocations)
+        file.write_bytes(b"".join(part.public_bytes(serialization.Encoding.PEM) for part in both))
+        return str(file)
 
     def _authority(self, name):
         key = ec.generate_private_key(ec.SECP256R1())

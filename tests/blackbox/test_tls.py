@@ -226,6 +226,18 @@ def test_client_certificates_are_asked_for(start, identities, auth, version):
             assert peer.ask("/cert/0").status == 404
 
 
+def test_a_client_certificate_that_was_revoked_is_refused(start, identities):
+    authority = identities.authority_that_revokes("taken back")
+    options = ("--client-ca", authority, "--client-auth", "optional")
+    probe = start(listeners=tls_listener(*identities.options("localhost"), *options))
+    good, revoked = tls_context(), tls_context()
+    good.load_cert_chain(identities.cert("client"), identities.key("client"))
+    revoked.load_cert_chain(identities.cert("taken back"), identities.key("taken back"))
+    with secure(probe, context=good) as peer:
+        assert peer.ask("/cert/0").content == identities.der("client")
+    assert refused(probe, revoked) == "tls.client_cert"
+
+
 # ---- sessions ----
 
 
