@@ -51,6 +51,15 @@ fn of_system(error: &Error) -> PyErr {
     BindError::new_err(error.to_string())
 }
 
+/// What the system says of a descriptor that is to be listened on.
+pub(crate) fn of_descriptor(number: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
+    let why = error.value(number.py()).getattr("errno").and_then(|errno| errno.extract::<i32>());
+    match why {
+        Ok(errno) => BindError::new_err((errno, format!("descriptor {number} cannot be used: {error}"))),
+        Err(_) => error,
+    }
+}
+
 /// An error of a call on one request.
 pub(crate) fn of_request(py: Python<'_>, error: RequestError) -> PyErr {
     match error {

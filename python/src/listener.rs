@@ -84,8 +84,9 @@ pub(crate) fn read_bind(bind: &Bound<'_, PyAny>, faults: &mut Vec<String>) -> Py
 
 /// A duplicate: the program's socket object closes its own descriptor whenever it is collected.
 fn descriptor(number: &Bound<'_, PyAny>) -> PyResult<OwnedFd> {
-    let os = number.py().import(intern!(number.py(), "os"))?;
-    let copy: i32 = os.call_method1(intern!(number.py(), "dup"), (number,))?.extract()?;
+    let py = number.py();
+    let copy = py.import(intern!(py, "os"))?.call_method1(intern!(py, "dup"), (number,));
+    let copy: i32 = copy.map_err(|error| errors::of_descriptor(number, error))?.extract()?;
     // SAFETY: os.dup has just made it, and nobody else knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }

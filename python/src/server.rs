@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bartizan::settings::Settings;
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pyclass::{PyTraverseError, PyVisit};
@@ -50,6 +50,7 @@ impl Server {
         trust_proxy: Vec<String>,
         settings: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
+        handler.as_ref().map_or(Ok(()), |handler| callable("handler", handler.bind(py)))?;
         let plan = Plan::read(py, bind, handler, mode, tls, &trust_proxy, settings)?;
         let state = State { plan, places: Vec::new(), urls: Vec::new(), started: false };
         Ok(Self { state: Mutex::new(state), running: Mutex::new(None) })
@@ -63,6 +64,7 @@ impl Server {
         mode: Option<&str>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
+        handler.as_ref().map_or(Ok(()), |handler| callable("handler", handler))?;
         let inline = mode
             .map(is_inline)
             .transpose()
@@ -84,6 +86,7 @@ impl Server {
     /// Adds a hook for batches of connection events; a decorator.
     #[pyo3(signature = (hook, /))]
     fn on_connection<'py>(&self, hook: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        callable("hook", &hook)?;
         self.open()?.plan.hooks.connection.push(hook.clone().unbind());
         Ok(hook)
     }
@@ -91,6 +94,7 @@ impl Server {
     /// Adds a hook for batches of ended requests; a decorator.
     #[pyo3(signature = (hook, /))]
     fn on_request_end<'py>(&self, hook: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        callable("hook", &hook)?;
         self.open()?.plan.hooks.request_end.push(hook.clone().unbind());
         Ok(hook)
     }
@@ -298,6 +302,14 @@ impl Server {
     }
 }
 
+/// What cannot be called is refused where it is given, not by the first request.
+fn callable(what: &str, object: &Bound<'_, PyAny>) -> PyResult<()> {
+    if object.is_callable() {
+        return Ok(());
+    }
+    Err(PyTypeError::new_err(format!("{what} = {} is not callable", object.repr()?)))
+}
+
 fn read_grace(grace: &Bound<'_, PyAny>) -> PyResult<Duration> {
     if let Ok(text) = grace.cast::<PyString>() {
         let mut settings = Settings::default();
@@ -308,6 +320,9 @@ fn read_grace(grace: &Bound<'_, PyAny>) -> PyResult<Duration> {
     }
     match settings::seconds(grace)?.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) {
         Some(grace) => Ok(grace),
-        None => Err(PyValueError::new_err(format!("grace = {} is no duration", grace.repr()?))),
+        None => {
+            let fault = format!("grace = {} is no duration", grace.repr()?);
+            Err(errors::of_faults::<ConfigError>(grace.py(), &[fault]))
+        }
     }
 }

@@ -3,6 +3,7 @@ import errno
 import socket
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import bartizan
 import pytest
@@ -94,6 +95,28 @@ def test_a_port_in_use_is_a_bind_error() -> None:
             server.start()
     assert caught.value.errno == errno.EADDRINUSE
     assert isinstance(caught.value, OSError)
+
+
+def test_a_descriptor_that_is_none_is_a_bind_error() -> None:
+    with pytest.raises(bartizan.BindError) as caught:
+        bartizan.Server(10_000, lambda request: b"")
+    assert caught.value.errno == errno.EBADF
+
+
+@pytest.mark.parametrize("what", [5, "handler", b""])
+def test_what_cannot_be_called_is_refused_where_it_is_given(what: Any) -> None:
+    with pytest.raises(TypeError, match="not callable"):
+        bartizan.Server(handler=what)
+    server = bartizan.Server()
+    for give in (server.on_request, server.on_connection, server.on_request_end):
+        with pytest.raises(TypeError, match="not callable"):
+            give(what)
+
+
+@pytest.mark.parametrize("grace", [-1, float("nan"), float("inf"), "soon"])
+def test_a_grace_that_is_no_duration_is_a_config_error(grace: Any) -> None:
+    with bartizan.Server(handler=lambda request: b"") as server, pytest.raises(bartizan.ConfigError):
+        server.stop(grace)
 
 
 def test_no_handler_is_a_config_error() -> None:
