@@ -130,6 +130,22 @@ impl Server {
         Ok(total)
     }
 
+    /// How often a thread of the server has left its core so far, for want of work or for another.
+    pub fn switches(&self) -> io::Result<u64> {
+        let mut total = 0;
+        for pid in tree(self.child.id())? {
+            for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+                let text = fs::read_to_string(task?.path().join("status"))?;
+                for line in text.lines() {
+                    if let Some((_, count)) = line.split_once("voluntary_ctxt_switches:") {
+                        total += first_number(count)?;
+                    }
+                }
+            }
+        }
+        Ok(total)
+    }
+
     /// Resident memory of the server and its descendants, in octets.
     ///
     /// From `smaps_rollup`, which walks the page tables: `VmRSS` is a per-core counter that may be off by

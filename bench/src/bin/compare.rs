@@ -147,6 +147,7 @@ async fn compare(mut options: Options) -> Result<(), Box<dyn Error>> {
         };
         print(name, "CPU us/op", &samples(Slice::cpu_micros));
         print(name, "op/s", &samples(Slice::rate));
+        print(name, "switch/op", &samples(Slice::switches));
     }
     base.stop()?;
     ours.stop()?;
@@ -172,6 +173,7 @@ struct Slice {
     operations: u64,
     seconds: f64,
     cpu_nanos: u64,
+    switches: u64,
 }
 
 impl Slice {
@@ -183,12 +185,16 @@ impl Slice {
         self.operations as f64 / self.seconds
     }
 
+    fn switches(&self) -> f64 {
+        self.switches as f64 / self.operations as f64
+    }
+
     fn record(&self, case: &str, file: Option<&mut File>) -> io::Result<()> {
         let Some(file) = file else { return Ok(()) };
-        let Slice { base, operations, seconds, cpu_nanos } = self;
+        let Slice { base, operations, seconds, cpu_nanos, switches } = self;
         writeln!(
             file,
-            r#"{{"case":"{case}","base":{base},"operations":{operations},"seconds":{seconds:.6},"cpu_nanos":{cpu_nanos}}}"#
+            r#"{{"case":"{case}","base":{base},"operations":{operations},"seconds":{seconds:.6},"cpu_nanos":{cpu_nanos},"switches":{switches}}}"#
         )
     }
 }
@@ -197,12 +203,13 @@ async fn slice(server: &Server, base: bool, load: Load, options: &Options) -> io
     timeout(options.slice + PATIENCE, async {
         let ready = load.prepare(server, options.group).await?;
         sleep(SETTLE).await;
-        let before = server.cpu_nanos()?;
+        let (before, switched) = (server.cpu_nanos()?, server.switches()?);
         let started = Instant::now();
         let operations = ready.run(Quota::lasting(options.slice)).await?;
         let seconds = started.elapsed().as_secs_f64();
         sleep(SETTLE).await;
-        Ok(Slice { base, operations, seconds, cpu_nanos: server.cpu_nanos()? - before })
+        let (cpu_nanos, switches) = (server.cpu_nanos()? - before, server.switches()? - switched);
+        Ok(Slice { base, operations, seconds, cpu_nanos, switches })
     })
     .await?
 }
