@@ -12,7 +12,9 @@ use std::task::Waker;
 use std::time::Duration;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
+use crate::batch;
 use crate::chunks::Chunks;
 use crate::connection::{ConnectionInfo, EXCHANGE_OCTETS};
 use crate::deadline::{Moment, PhaseClock, PhaseLimits};
@@ -163,6 +165,8 @@ pub(crate) struct Answer {
     pub(crate) informational: Vec<AnswerHead>,
     /// Handed over and not yet taken by the connection.
     pub(crate) head: Option<AnswerHead>,
+    /// All content of a short answer in one piece, for the connection to take with the head; else empty.
+    pub(crate) short: Short,
     pub(crate) chunks: Chunks,
     /// Octets in `chunks`, and those the connection took but the peer did not.
     pub(crate) queued: usize,
@@ -172,6 +176,12 @@ pub(crate) struct Answer {
     pub(crate) armed: bool,
     pub(crate) waker: Option<Waker>,
 }
+
+/// Content that lies in place, as short field lines do.
+pub(crate) type Short = SmallVec<[u8; SHORT]>;
+
+/// Most octets of it.
+pub(crate) const SHORT: usize = 64;
 
 /// How far the program's side of the answer is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -368,6 +378,8 @@ impl Exchange {
         mut state: MutexGuard<'a, State>,
         timeout: Option<Duration>,
     ) -> MutexGuard<'a, State> {
+        // What it asked for a moment ago is what it waits for.
+        batch::settle();
         state.sleepers += 1;
         let mut state = match timeout {
             None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
@@ -382,6 +394,15 @@ impl Exchange {
     /// The program did something: the connection is to look, unless it is about to anyway.
     pub(crate) fn touch(&self, state: &State) {
         if !state.dispatching && !state.over {
+            self.link.touch(self.key);
+        }
+    }
+
+    /// As [`Exchange::touch`], behind the lock: on one core the connection, once woken, runs at once and would meet it.
+    pub(crate) fn unlock_and_touch(&self, state: MutexGuard<'_, State>) {
+        let announce = !state.dispatching && !state.over;
+        drop(state);
+        if announce {
             self.link.touch(self.key);
         }
     }
@@ -480,6 +501,7 @@ impl Exchange {
         state.over = true;
         state.outcome = Some(outcome);
         state.answer.chunks.clear();
+        state.answer.short.clear();
         state.answer.head = None;
         state.answer.queued = 0;
         if state.content.end.is_none() {

@@ -4,7 +4,7 @@
 //! Dropping a [`Request`] releases it: unanswered it becomes a 500, begun but unfinished it is aborted, and its running-handler
 //! slot is free again.
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::admission::SlotState;
 use crate::deadline::PhaseLimits;
 use crate::error::ErrorKind;
-use crate::exchange::{AnswerHead, ContentEnd, Exchange, Failure, Ready, Stage, State};
+use crate::exchange::{AnswerHead, ContentEnd, Exchange, Failure, Ready, SHORT, Stage, State};
 use crate::http::fields::{FieldLines, Section};
 use crate::http::head::Version;
 use crate::http::trailers::Trailers;
@@ -230,7 +230,7 @@ impl Request {
         Ok(Some(front))
     }
 
-    fn await_content(&self, patience: Patience) -> Result<std::sync::MutexGuard<'_, State>, RequestError> {
+    fn await_content(&self, patience: Patience) -> Result<MutexGuard<'_, State>, RequestError> {
         let blocking = patience != Some(Duration::ZERO);
         if blocking && crate::reactor::is_reactor_thread() {
             return Err(RequestError::Deadlock);
@@ -399,17 +399,29 @@ impl Request {
         body: Body<'_>,
     ) -> Result<(), RequestError> {
         let head = self.head(status, fields)?;
+        // What is copied, and shared out in pieces, is copied before the lock.
         let content = match body {
-            Body::Copied(octets) => Bytes::copy_from_slice(octets),
-            Body::Owned(octets) => octets,
+            Body::Copied(octets) if octets.len() > SHORT => Body::Owned(Bytes::copy_from_slice(octets)),
+            body => body,
         };
         let mut state = self.awaited()?;
-        state.answer.announced = Some(content.len() as u64);
-        state.answer.written = content.len() as u64;
+        let length = match content {
+            Body::Copied(octets) => {
+                state.answer.short.extend_from_slice(octets);
+                state.answer.queued += octets.len();
+                octets.len() as u64
+            }
+            Body::Owned(octets) => {
+                let length = octets.len() as u64;
+                push_chunk(&mut state, octets);
+                length
+            }
+        };
+        state.answer.announced = Some(length);
+        state.answer.written = length;
         state.answer.head = Some(head);
         state.answer.stage = Stage::Finished;
-        push_chunk(&mut state, content);
-        self.exchange.touch(&state);
+        self.exchange.unlock_and_touch(state);
         Ok(())
     }
 
@@ -431,7 +443,7 @@ impl Request {
             return Ok(());
         }
         state.answer.informational.push(AnswerHead { status, lines });
-        self.exchange.touch(&state);
+        self.exchange.unlock_and_touch(state);
         Ok(())
     }
 
@@ -447,7 +459,7 @@ impl Request {
         state.answer.announced = length;
         state.answer.head = Some(head);
         state.answer.stage = Stage::Begun;
-        self.exchange.touch(&state);
+        self.exchange.unlock_and_touch(state);
         Ok(())
     }
 
@@ -463,7 +475,7 @@ impl Request {
             self.writable(&state, octets.len() as u64)?;
             let room = self.room(&state).min(octets.len());
             if room > 0 || octets.is_empty() {
-                self.append(&mut state, Bytes::copy_from_slice(&octets[..room]));
+                self.append(state, Bytes::copy_from_slice(&octets[..room]));
                 return Ok(room);
             }
             if !blocking {
@@ -485,7 +497,7 @@ impl Request {
             state.answer.waker = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        self.append(&mut state, octets.clone());
+        self.append(state, octets.clone());
         Poll::Ready(Ok(()))
     }
 
@@ -515,10 +527,10 @@ impl Request {
         self.exchange.connection.window(&self.exchange.link).saturating_sub(state.answer.queued)
     }
 
-    fn append(&self, state: &mut State, octets: Bytes) {
+    fn append(&self, mut state: MutexGuard<'_, State>, octets: Bytes) {
         state.answer.written += octets.len() as u64;
-        push_chunk(state, octets);
-        self.exchange.touch(state);
+        push_chunk(&mut state, octets);
+        self.exchange.unlock_and_touch(state);
     }
 
     /// Ends a streamed answer. Short of the announced length the exchange is aborted.
@@ -533,7 +545,7 @@ impl Request {
             && !self.exchange.head.is_head();
         state.answer.stage = if short { Stage::Aborted } else { Stage::Finished };
         state.answer.trailers = Some(trailers);
-        self.exchange.touch(&state);
+        self.exchange.unlock_and_touch(state);
         if short {
             return Err(RequestError::State("finished short of the announced content length: aborted"));
         }
@@ -550,7 +562,7 @@ impl Request {
             return Err(self.gone());
         }
         state.answer.stage = Stage::Aborted;
-        self.exchange.touch(&state);
+        self.exchange.unlock_and_touch(state);
         Ok(())
     }
 
@@ -582,7 +594,7 @@ impl Request {
         Ok(AnswerHead { status, lines })
     }
 
-    fn awaited(&self) -> Result<std::sync::MutexGuard<'_, State>, RequestError> {
+    fn awaited(&self) -> Result<MutexGuard<'_, State>, RequestError> {
         let state = self.exchange.lock();
         match state.answer.stage {
             Stage::Awaited | Stage::Failed(_) if self.is_over(&state) => Err(self.gone()),

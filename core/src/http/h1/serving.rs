@@ -223,6 +223,10 @@ impl Serving {
             self.framing = Some(framing);
             state.handler_clock.stop(now);
             self.live.answered(http1.connection, head.status, now);
+            let short = std::mem::take(&mut state.answer.short);
+            if !short.is_empty() {
+                self.move_chunk(http1, state, framing, &short);
+            }
             taken = Taken::Something;
         }
         let Some(framing) = self.framing else { return taken };
@@ -253,7 +257,7 @@ impl Serving {
         http1: &mut Http1<'_, T>,
         state: &mut State,
         framing: ResponseFraming,
-        chunk: &Bytes,
+        chunk: &[u8],
     ) {
         if !framing.sends_content() {
             self.live.exchange.release_room(state, chunk.len());

@@ -99,6 +99,10 @@ impl Sending {
                     ResponseFraming::HeadOnly(length) => length,
                     _ => None,
                 };
+                let short = mem::take(&mut state.answer.short);
+                if !short.is_empty() {
+                    state.answer.chunks.push_back(Bytes::copy_from_slice(&short));
+                }
                 if !framing.sends_content() {
                     drop_content(exchange, state);
                 }
