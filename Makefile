@@ -24,7 +24,7 @@ STEPS := formatting languages lints docs library unit licences c-tests cpp-tests
 .NOTPARALLEL:
 .PHONY: sanitizers endurance volume help demo hello check test probes c-probe rust-probe python-probe bench library probe-library wheel clean build-tools \
 	python-tools test-tools go-tools node-tools java-tools luajit-tools foreign-programs \
-	go-programs go-handlers ctypes-programs node-programs java-programs luajit-programs attacks-table bench-attack $(STEPS)
+	go-programs go-handlers ctypes-programs node-programs java-programs luajit-programs attacks-table bench-attack bench-modes $(STEPS)
 
 help:
 	@echo 'make demo      build the C library and a C program on it, serve https://$(ADDRESS) until Ctrl-C'
@@ -33,6 +33,7 @@ help:
 	@echo 'make probes    target/probes/{c,rust,python}/probe: one small server in three languages'
 	@echo 'make foreign-programs  target/foreign/{ctypes,go,java,luajit,node}: hello and probe of the foreign runtimes'
 	@echo 'make bench     CPU and rate beside a bare hyper server on this machine; writes nothing'
+	@echo 'make bench-modes  workers and queue beside inline: CPU and context switches per request'
 	@echo 'make bench-attack  goodput, latency and memory beside thousands of hostile connections'
 	@echo 'make fuzz-long  an hour of each fuzz target, two at a time; FUZZ="--seconds 60 head" chooses'
 	@echo 'make mutate    each row of the settings acts as its default, and a test must fail; rewrites docs/mutation.md'
@@ -58,6 +59,8 @@ demo: hello
 check: formatting lints
 	cargo test --locked -p bartizan
 
+INLINE := target/probes/c/probe --mode inline --set io_threads=1 --listen 127.0.0.1:0 --self-signed
+
 test:
 	@$(MAKE) --no-print-directory $(STEPS)
 	@echo '$(words $(STEPS)) passed, 0 failed'
@@ -65,6 +68,10 @@ test:
 bench: probes
 	cargo build --locked --release -p bartizan-bench
 	target/release/compare
+
+bench-modes: c-probe
+	cargo build --locked --release -p bartizan-bench --bin compare
+	for mode in workers queue; do target/release/compare --cases minimal --base '$(INLINE)' --ours "$$(echo '$(INLINE)' | sed "s/inline/$$mode/")" || exit; done
 
 bench-attack: c-probe
 	$(call install,ss:iproute2)

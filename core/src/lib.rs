@@ -35,6 +35,7 @@
 #![forbid(unsafe_code)]
 
 mod admission;
+mod batch;
 mod buffer;
 mod chunks;
 mod config;

@@ -1,12 +1,14 @@
 //! The way back to a reactor from any thread: one inbox per reactor, one link per connection. Nothing here knows HTTP.
 //!
-//! Only the first entry into an empty inbox wakes the reactor, so that a burst of answers costs one wake-up, never one each.
+//! Only the first entry into an empty inbox wakes the reactor, so that a burst of answers costs one wake-up, never one each; and a
+//! thread that has more to say may leave that to its last word (`batch.rs`).
 
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
+use crate::batch;
 use crate::reactor::Reactor;
 use crate::reason::Reason;
 
@@ -18,6 +20,8 @@ pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// What other threads hand to a reactor: links whose task has something to look at, and work of the reactor itself.
 pub(crate) struct Inbox {
     state: Mutex<Letters>,
+    /// Letters lie here and nobody was woken.
+    unhurried: AtomicBool,
     /// The moment of the reactor's last sweep (`deadline.rs`).
     pub(crate) coarse_now: Arc<AtomicU64>,
 }
@@ -27,6 +31,8 @@ struct Letters {
     links: Vec<Arc<Link>>,
     jobs: Vec<Job>,
     reader: Option<Waker>,
+    /// The reactor looks by itself soon.
+    promised: bool,
     closed: bool,
 }
 
@@ -41,7 +47,7 @@ pub(crate) struct Delivery {
 
 impl Inbox {
     pub(crate) fn new(coarse_now: Arc<AtomicU64>) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), coarse_now })
+        Arc::new(Self { state: Mutex::default(), unhurried: AtomicBool::new(false), coarse_now })
     }
 
     /// Runs `job` on the reactor; drops it if the reactor has ended.
@@ -58,17 +64,49 @@ impl Inbox {
         }
     }
 
-    fn post(&self, link: Arc<Link>) {
+    /// `true`: the letter may wait, and the reactor was left asleep.
+    fn post(&self, link: Arc<Link>, may_wait: bool) -> bool {
         let mut state = lock(&self.state);
         if state.closed {
-            return;
+            return false;
         }
         state.links.push(link);
+        if may_wait && state.promised {
+            let asleep = state.reader.is_some();
+            self.unhurried.store(asleep, Ordering::Relaxed);
+            return asleep;
+        }
         let reader = state.reader.take();
         drop(state);
         if let Some(reader) = reader {
             reader.wake();
         }
+        false
+    }
+
+    /// Wakes the reactor if letters lie here for which nobody did.
+    pub(crate) fn hurry(&self) {
+        if !self.unhurried.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut state = lock(&self.state);
+        self.unhurried.store(false, Ordering::Relaxed);
+        let reader = state.reader.take();
+        drop(state);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+
+    /// By the reactor: it will call [`Inbox::keep_promise`] soon, so that letters which may wait need not wake it.
+    pub(crate) fn promise(&self) {
+        lock(&self.state).promised = true;
+    }
+
+    /// By the reactor: letters that waited are read now, and those to come wake it.
+    pub(crate) fn keep_promise(&self) {
+        lock(&self.state).promised = false;
+        self.hurry();
     }
 
     /// All that has come since the last time; pending while there is nothing.
@@ -78,6 +116,7 @@ impl Inbox {
             state.reader = Some(reader.clone());
             return Poll::Pending;
         }
+        self.unhurried.store(false, Ordering::Relaxed);
         Poll::Ready(Delivery {
             links: std::mem::take(&mut state.links),
             jobs: std::mem::take(&mut state.jobs),
@@ -150,13 +189,26 @@ impl Link {
     /// The program did something to `stream`: its connection looks at it in the reactor's next turn.
     pub(crate) fn touch(self: &Arc<Self>, stream: u32) {
         lock(&self.touched).push(stream);
-        self.call();
+        let may_wait = batch::may_wait();
+        if self.posted.swap(true, Ordering::AcqRel) {
+            if !may_wait {
+                // Who posted it may have let it wait.
+                self.inbox.hurry();
+            }
+        } else if self.inbox.post(self.clone(), may_wait) {
+            batch::owe(&self.inbox);
+        }
+        if !may_wait {
+            batch::settle();
+        }
     }
 
     /// Wakes the connection in the reactor's next turn.
     pub(crate) fn call(self: &Arc<Self>) {
-        if !self.posted.swap(true, Ordering::AcqRel) {
-            self.inbox.post(self.clone());
+        if self.posted.swap(true, Ordering::AcqRel) {
+            self.inbox.hurry();
+        } else {
+            self.inbox.post(self.clone(), false);
         }
     }
 
@@ -245,15 +297,24 @@ impl std::fmt::Debug for Link {
 mod tests {
     use super::*;
 
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Woken {
+        fn count(&self) -> usize {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
+    impl std::task::Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     #[test]
     fn only_the_first_letter_into_an_empty_inbox_wakes_the_reader() {
-        struct Count(AtomicUsize);
-        impl std::task::Wake for Count {
-            fn wake(self: Arc<Self>) {
-                self.0.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-        let count = Arc::new(Count(AtomicUsize::new(0)));
+        let count = Arc::new(Woken::default());
         let inbox = Inbox::new(Arc::default());
         assert!(inbox.poll(&count.clone().into()).is_pending());
         let links: Vec<_> = (0..10).map(|_| Link::new(inbox.clone())).collect();
@@ -261,12 +322,69 @@ mod tests {
             link.touch(1);
             link.touch(3);
         }
-        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        assert_eq!(count.count(), 1);
         let Poll::Ready(delivery) = inbox.poll(&count.into()) else { panic!("nothing delivered") };
         assert_eq!(delivery.links.len(), 10);
         let mut touched = Vec::new();
         links[0].take_touched(&mut touched);
         assert_eq!(touched, [1, 3]);
+    }
+
+    #[test]
+    fn a_batch_wakes_the_reader_with_its_last_letter_or_when_the_reader_looks() {
+        let woken = Arc::new(Woken::default());
+        let inbox = Inbox::new(Arc::default());
+        let links: Vec<_> = (0..4).map(|_| Link::new(inbox.clone())).collect();
+        let letters = || match inbox.poll(&woken.clone().into()) {
+            Poll::Ready(delivery) => {
+                delivery.links.iter().for_each(|link| link.deliver());
+                delivery.links.len()
+            }
+            Poll::Pending => 0,
+        };
+        // Nobody promised to look: each first letter wakes.
+        assert_eq!(letters(), 0);
+        batch::begin(2);
+        links[0].touch(1);
+        assert_eq!((woken.count(), letters()), (1, 1));
+        batch::settle();
+
+        inbox.promise();
+        assert_eq!(letters(), 0);
+        batch::begin(3);
+        links[0].touch(1);
+        links[1].touch(1);
+        assert_eq!(woken.count(), 1);
+        links[2].touch(1);
+        assert_eq!((woken.count(), letters()), (2, 3));
+
+        // The thread goes away in the middle of its batch: the promise brings its letter.
+        assert_eq!(letters(), 0);
+        batch::begin(2);
+        links[0].touch(1);
+        assert_eq!(woken.count(), 2);
+        inbox.keep_promise();
+        assert_eq!((woken.count(), letters()), (3, 1));
+        batch::settle();
+
+        // It waits for something else: whatever it left is told.
+        inbox.promise();
+        assert_eq!(letters(), 0);
+        batch::begin(2);
+        links[0].touch(1);
+        assert!(batch::is_owed());
+        batch::settle();
+        assert_eq!((woken.count(), letters()), (4, 1));
+
+        // Somebody else has something to say about the same connection.
+        assert_eq!(letters(), 0);
+        batch::begin(2);
+        links[0].touch(1);
+        std::thread::scope(|scope| {
+            scope.spawn(|| links[0].touch(3));
+        });
+        assert_eq!((woken.count(), letters()), (5, 1));
+        batch::settle();
     }
 
     #[test]

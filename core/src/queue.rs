@@ -1,8 +1,9 @@
 //! The completion queue: events cross from the reactors to the program in batches, with a descriptor that is readable while
 //! events wait. Workers, the C queue and Python all derive from it. What an event means is not known here.
 //!
-//! The descriptor is an eventfd, written when the queue turns non-empty and read empty under the same lock when it is drained,
-//! so level-triggered polling works at once and a burst costs one write.
+//! The descriptor is an eventfd, written when the queue turns non-empty and read empty when it is drained, so level-triggered
+//! polling works at once and a burst costs one write. The write comes behind the lock, and so perhaps behind the drain that it
+//! called for: who finds nothing reads it too.
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -14,6 +15,7 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use tokio::time::Instant;
 
 use crate::admission::Load;
+use crate::batch;
 use crate::event::Event;
 use crate::link::lock;
 
@@ -29,6 +31,14 @@ pub enum Next {
     Again,
     /// The queue is closed and drained.
     Closed,
+}
+
+/// Consumers to wake, and whether the descriptor is to become readable.
+#[derive(Clone, Copy, Debug, Default)]
+#[must_use]
+struct Signal {
+    rouse: usize,
+    write: bool,
 }
 
 /// A bounded stream of events from one server to the program. Any thread may push or take.
@@ -57,6 +67,8 @@ struct Events {
     load: Option<Arc<Load>>,
     /// Consumers that wait on `parked`.
     sleepers: usize,
+    /// One of them was woken and has not looked yet: it will wake another if there is need.
+    rousing: bool,
     /// Somebody waits through the descriptor, or may.
     polled: bool,
     /// The descriptor is readable.
@@ -97,13 +109,15 @@ impl Queue {
     /// Readable while events wait: poll it, never read or close it.
     pub fn descriptor(&self) -> BorrowedFd<'_> {
         let mut events = lock(&self.events);
+        let mut signal = Signal::default();
         if !events.polled {
             events.polled = true;
             if !(events.requests.is_empty() && events.others.is_empty()) {
-                self.signal(&mut events);
+                signal = self.signal(&mut events);
             }
         }
         drop(events);
+        self.carry_out(signal);
         self.signal.as_fd()
     }
 
@@ -143,8 +157,20 @@ impl Queue {
     pub(crate) fn resume(&self) {
         let mut events = lock(&self.events);
         if !events.requests.is_empty() {
-            self.signal(&mut events);
+            // There may be more slots than this one, and whoever was woken before may have found none.
+            events.rousing = false;
+            let signal = self.signal(&mut events);
+            drop(events);
+            self.carry_out(signal);
         }
+    }
+
+    /// Consumers that a burst left asleep are woken, if it is still there: those awake are not as quick as they were.
+    pub(crate) fn rouse(&self) {
+        let events = lock(&self.events);
+        let rouse = events.sleepers.min(events.requests.len() + events.others.len());
+        drop(events);
+        self.carry_out(Signal { rouse, write: false });
     }
 
     /// Appends one event.
@@ -152,8 +178,9 @@ impl Queue {
         self.append(std::iter::once(event));
     }
 
-    /// Appends a batch under one lock and signals at most once.
-    pub(crate) fn append(&self, batch: impl Iterator<Item = Event>) {
+    /// Appends a batch under one lock and signals at most once. `true`: consumers sleep on that may be needed for it, unless those
+    /// awake are quick ([`Queue::rouse`]).
+    pub(crate) fn append(&self, batch: impl Iterator<Item = Event>) -> bool {
         let mut refused = Vec::new();
         let mut events = lock(&self.events);
         for mut event in batch {
@@ -190,28 +217,42 @@ impl Queue {
             }
             if early { &mut events.requests } else { &mut events.others }.push_back(event);
         }
-        if !(events.requests.is_empty() && events.others.is_empty()) {
-            self.signal(&mut events);
-        }
+        let waiting = events.requests.len() + events.others.len();
+        let roused = events.rousing;
+        let signal = if waiting > 0 { self.signal(&mut events) } else { Signal::default() };
+        let more = events.sleepers > 0 && (waiting > 1 || roused);
         drop(events);
+        self.carry_out(signal);
         // Outside the lock: a refused request answers 503 as it is dropped.
         for event in refused {
             refuse(event);
         }
+        more
     }
 
-    fn signal(&self, events: &mut Events) {
-        let waiting = events.requests.len() + events.others.len();
-        if events.sleepers > 0 {
+    /// What comes of new events, to be carried out without the lock: on one core, who is woken under it runs at once, meets it, and
+    /// sleeps again.
+    fn signal(&self, events: &mut Events) -> Signal {
+        let ending = events.closed || events.closing;
+        let rouse = match events.sleepers {
+            0 => 0,
+            sleepers if ending => sleepers,
+            // One of them: it wakes the next if it is needed. All at once take turns on one core for what one does alone.
+            _ => usize::from(!events.rousing),
+        };
+        events.rousing |= rouse > 0;
+        let write = events.polled && !events.signalled;
+        events.signalled |= write;
+        Signal { rouse, write }
+    }
+
+    fn carry_out(&self, signal: Signal) {
+        let Signal { rouse, write } = signal;
+        if rouse > 0 {
             self.wakeups.fetch_add(1, Ordering::Relaxed);
-            if events.closed || events.closing {
-                self.parked.notify_all();
-            } else {
-                (0..waiting.min(events.sleepers)).for_each(|_| self.parked.notify_one());
-            }
+            (0..rouse).for_each(|_| self.parked.notify_one());
         }
-        if events.polled && !events.signalled {
-            events.signalled = true;
+        if write {
             self.wakeups.fetch_add(1, Ordering::Relaxed);
             let _ = rustix::io::write(&self.signal, &1u64.to_ne_bytes());
         }
@@ -224,8 +265,11 @@ impl Queue {
         let _ = self.descriptor();
         loop {
             match self.take(into, max) {
-                Next::Again => {}
-                found => return found,
+                Next::Again => batch::settle(),
+                found => {
+                    batch::begin(into.len());
+                    return found;
+                }
             }
             if self.woken.swap(false, Ordering::AcqRel) {
                 self.clear_if_empty();
@@ -244,22 +288,38 @@ impl Queue {
         }
     }
 
-    /// As [`Queue::next`], for ever, without the descriptor: for a pool in which one consumer per event is to wake.
-    pub fn next_parked(&self, into: &mut Vec<Event>, max: usize) -> Next {
+    /// As [`Queue::next`], for ever, one event and without the descriptor: for a pool in which one consumer per event is to wake.
+    /// `slow`: it will be a while until the caller is back, so what waits needs another of the pool.
+    pub fn next_parked(&self, into: &mut Vec<Event>, slow: bool) -> Next {
         let mut events = lock(&self.events);
         loop {
-            match self.take_locked(&mut events, into, max) {
+            match self.take_locked(&mut events, into, 1) {
                 Next::Again => {}
-                found => return found,
+                found => {
+                    let more = !(events.requests.is_empty() && events.others.is_empty());
+                    let signal = if more && slow { self.signal(&mut events) } else { Signal::default() };
+                    drop(events);
+                    self.carry_out(signal);
+                    batch::begin(if more && !slow { batch::MORE_WAIT } else { 1 });
+                    return found;
+                }
+            }
+            if batch::is_owed() {
+                drop(events);
+                batch::settle();
+                events = lock(&self.events);
+                continue;
             }
             events.sleepers += 1;
             events = self.parked.wait(events).unwrap_or_else(PoisonError::into_inner);
             events.sleepers -= 1;
+            events.rousing = false;
         }
     }
 
     /// As [`Queue::next`], without waiting and without the descriptor: for who has just been busy and looks for more.
     pub fn try_next(&self, into: &mut Vec<Event>, max: usize) -> Next {
+        batch::settle();
         self.take(into, max)
     }
 
@@ -283,7 +343,8 @@ impl Queue {
                 Some(Event::Shutdown) => {
                     // The descriptor stays readable: every consumer finds the end.
                     events.closed = true;
-                    self.signal(events);
+                    let signal = self.signal(events);
+                    self.carry_out(signal);
                     into.push(Event::Shutdown);
                     return Next::Events;
                 }
@@ -298,14 +359,17 @@ impl Queue {
             }
         }
         // Requests that wait for a running slot do not keep the descriptor readable: `resume` signals again.
-        if events.others.is_empty() && (events.requests.is_empty() || into.len() - before < max) {
+        let none = into.len() == before;
+        let drained = events.others.is_empty() && (events.requests.is_empty() || into.len() - before < max);
+        if drained && (events.signalled || none) {
             self.clear(events);
         }
-        if into.len() > before { Next::Events } else { Next::Again }
+        if none { Next::Again } else { Next::Events }
     }
 
+    /// Nothing may be taken now, so a write that is still on its way is for nothing.
     fn clear(&self, events: &mut Events) {
-        if events.signalled && !self.woken.load(Ordering::Acquire) {
+        if events.polled && !self.woken.load(Ordering::Acquire) {
             events.signalled = false;
             let _ = rustix::io::read(&self.signal, &mut [0u8; 8]);
         }
@@ -314,7 +378,6 @@ impl Queue {
     fn clear_if_empty(&self) {
         let mut events = lock(&self.events);
         if events.others.is_empty() && events.requests.is_empty() && !events.closed {
-            events.signalled = true;
             self.clear(&mut events);
         }
     }
@@ -336,8 +399,9 @@ impl Queue {
         events.closed = true;
         let waiting = std::mem::take(&mut events.requests);
         let others = std::mem::take(&mut events.others);
-        self.signal(&mut events);
+        let signal = self.signal(&mut events);
         drop(events);
+        self.carry_out(signal);
         drop(others);
         for event in waiting {
             refuse(event);
@@ -368,5 +432,96 @@ fn take_request(events: &mut Events, into: &mut Vec<Event>) -> bool {
 fn refuse(event: Event) {
     if let Event::Request(request) = event {
         request.fail(crate::exchange::Failure::Refused);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    fn letter(number: u32) -> Event {
+        Event::Drop(Box::new(number))
+    }
+
+    fn sleepers(queue: &Queue) -> usize {
+        lock(&queue.events).sleepers
+    }
+
+    /// Consumers that take one event each and hold it until they are let go.
+    fn pool(queue: &Arc<Queue>, size: usize) -> (mpsc::Receiver<()>, Vec<mpsc::Sender<()>>) {
+        let (taken, events) = mpsc::channel();
+        let gates = (0..size)
+            .map(|_| {
+                let (open, gate) = mpsc::channel();
+                let (queue, taken) = (queue.clone(), taken.clone());
+                std::thread::spawn(move || {
+                    let mut events = Vec::new();
+                    while queue.next_parked(&mut events, false) != Next::Closed {
+                        events.clear();
+                        let _ = taken.send(());
+                        if gate.recv().is_err() {
+                            return;
+                        }
+                    }
+                });
+                open
+            })
+            .collect();
+        while sleepers(queue) < size {
+            std::thread::yield_now();
+        }
+        (events, gates)
+    }
+
+    #[test]
+    fn a_burst_wakes_one_of_a_pool_and_the_look_behind_it_wakes_the_rest() {
+        let queue = Queue::new().unwrap();
+        let (taken, gates) = pool(&queue, 3);
+        assert!(queue.append([letter(1), letter(2), letter(3)].into_iter()));
+        taken.recv_timeout(Duration::from_secs(10)).unwrap();
+        // The one that was woken holds its event, and the others sleep on.
+        assert_eq!(queue.len(), 2);
+        queue.rouse();
+        taken.recv_timeout(Duration::from_secs(10)).unwrap();
+        taken.recv_timeout(Duration::from_secs(10)).unwrap();
+        assert!(queue.is_empty());
+        drop(gates);
+        queue.abandon();
+    }
+
+    #[test]
+    fn single_events_wake_one_consumer_each() {
+        let queue = Queue::new().unwrap();
+        let (taken, gates) = pool(&queue, 2);
+        for number in 0..2 {
+            queue.append([letter(number)].into_iter());
+            taken.recv_timeout(Duration::from_secs(10)).unwrap();
+        }
+        drop(gates);
+        queue.abandon();
+    }
+
+    #[test]
+    fn a_signal_that_comes_behind_the_drain_is_read_by_who_finds_nothing() {
+        let queue = Queue::new().unwrap();
+        let readable = || {
+            let fd = queue.descriptor();
+            poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&Timespec::default())).unwrap() > 0
+        };
+        assert!(!readable());
+        queue.push(letter(1));
+        assert!(readable());
+        let mut events = Vec::new();
+        assert_eq!(queue.next(&mut events, 8, Some(Duration::ZERO)), Next::Events);
+        assert!(!readable());
+        // As a pusher does that was held up between the lock and the write.
+        queue.carry_out(Signal { rouse: 0, write: true });
+        assert!(readable());
+        assert_eq!(queue.next(&mut events, 8, Some(Duration::ZERO)), Next::Again);
+        assert!(!readable());
+        queue.push(letter(2));
+        assert!(readable());
     }
 }

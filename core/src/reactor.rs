@@ -5,10 +5,11 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
@@ -215,11 +216,32 @@ async fn read_inbox(reactor: Rc<Reactor>) {
     }
 }
 
+/// How long answers may wait for those of the same batch, and requests for a worker that was quick until now, before the reactor
+/// looks. Only who takes longer than this for one event makes others wait for it.
+const LOOK: Duration = Duration::from_millis(1);
+
 async fn flush_turns(reactor: Rc<Reactor>) {
-    loop {
-        poll_fn(|cx| reactor.turn.poll_filled(cx)).await;
-        reactor.turn.flush(&reactor.shared);
-    }
+    let mut look = pin!(sleep_until(Instant::now()));
+    let mut armed = false;
+    poll_fn(|cx| {
+        while reactor.turn.poll_filled(cx).is_ready() {
+            reactor.turn.flush(&reactor.shared);
+            if reactor.turn.take_doubt() && !armed {
+                armed = true;
+                look.as_mut().reset(Instant::now() + LOOK);
+                reactor.inbox.promise();
+            }
+        }
+        if armed && look.as_mut().poll(cx).is_ready() {
+            armed = false;
+            reactor.inbox.keep_promise();
+            for queue in reactor.shared.dispatch.queues() {
+                queue.rouse();
+            }
+        }
+        Poll::<()>::Pending
+    })
+    .await
 }
 
 /// A future whose panic is a value.

@@ -29,7 +29,7 @@ fn work(py: Python<'_>, queue: &Queue, context: &Arc<Context>) {
     let mut events = Vec::with_capacity(1);
     loop {
         let found = match queue.try_next(&mut events, 1) {
-            Next::Again => py.detach(|| queue.next_parked(&mut events, 1)),
+            Next::Again => py.detach(|| queue.next_parked(&mut events, true)),
             found => found,
         };
         for event in events.drain(..) {
