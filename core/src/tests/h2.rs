@@ -8,6 +8,7 @@ mod content;
 mod edges;
 mod ends;
 mod linger;
+mod windows;
 
 use std::collections::VecDeque;
 
