@@ -34,8 +34,18 @@ SANCOV = " ".join(
 # Of the lines of each file that a target aims at.
 GOAL = 80.0
 
-# Longer inputs find no more states, only more of the same.
-LONGEST = {"acts": 400, "calls": 400}
+# Longer inputs find no more states, only more of the same, and take longer: enough to go over the caps that the targets choose
+# from (1,000 octets of a head; the 4,096 of a PROXY header are the rule for those that are not named).
+LONGEST = {
+    "head": 1200,
+    "chunked": 1200,
+    "settings": 64,
+    "client_hello": 2400,
+    "http1": 1200,
+    "http2": 1200,
+    "acts": 400,
+    "calls": 400,
+}
 
 
 @dataclass
@@ -53,7 +63,7 @@ TARGETS = [
     Target("proxy", ("proxy/header.rs",)),
     Target("settings", ("settings/text.rs",)),
     Target("client_hello", ("tls/hello.rs",)),
-    Target("http1", ("http/h1.rs", "http/h1/serving.rs")),
+    Target("http1", ("http/h1.rs", "http/h1/waiting.rs", "http/h1/serving.rs")),
     Target("http2", ("http/h2.rs", "http/h2/observer/frames.rs", "http/h2/observer/watch.rs", "http/h2/glitches.rs")),
     Target("acts", ("http/h1/serving.rs", "http/h2/stream.rs", "http/h2/send.rs", "exchange.rs")),
 ]
