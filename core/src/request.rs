@@ -456,7 +456,8 @@ impl Request {
     ) -> Result<(), RequestError> {
         let head = self.head(status, fields)?;
         let mut state = self.awaited()?;
-        state.answer.announced = length;
+        // Content of 204 and 304 goes nowhere, so that none is missing.
+        state.answer.announced = length.filter(|_| !matches!(status, 204 | 304));
         state.answer.head = Some(head);
         state.answer.stage = Stage::Begun;
         self.exchange.unlock_and_touch(state);
@@ -598,6 +599,10 @@ impl Request {
         let state = self.exchange.lock();
         match state.answer.stage {
             Stage::Awaited | Stage::Failed(_) if self.is_over(&state) => Err(self.gone()),
+            // A read has told the program, and the 413 is on its way: an answer that came first would win by chance.
+            Stage::Awaited if state.content.end == Some(ContentEnd::Failed(Reason::BodySize)) => {
+                Err(RequestError::Cancelled(Reason::BodySize))
+            }
             Stage::Awaited => Ok(state),
             _ => Err(RequestError::State("this request is answered already")),
         }

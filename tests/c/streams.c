@@ -92,6 +92,7 @@ static bartizan_status too_large(const bartizan_request_view *view) {
     while (!(status = bartizan_body_read(view->request, room, sizeof room, -1, &n))) ;
     EXPECT(BARTIZAN_E_LIMIT, status);
     EXPECT(BARTIZAN_E_CANCELLED, bartizan_body_read(view->request, room, sizeof room, -1, &n));
+    EXPECT(BARTIZAN_E_CANCELLED, bartizan_respond(view->request, 200, NULL, 0, "", 0));
     return BARTIZAN_OK;
 }
 

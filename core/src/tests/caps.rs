@@ -9,7 +9,7 @@ use crate::event::Event;
 use crate::phase::Phase;
 use crate::queue::{Next, Queue};
 use crate::reason::Reason;
-use crate::request::RequestError;
+use crate::request::{Body, RequestError};
 
 /// A head of exactly so many octets.
 fn head_of(octets: usize) -> String {
@@ -88,6 +88,9 @@ fn announced_content_over_the_cap_is_refused_at_the_first_read() {
         peer.send(head).await;
         let request = host.request().await;
         assert_eq!(read_some(&request).await, Err(RequestError::TooLarge));
+        // Before the connection has had a turn.
+        let own = request.respond(200, [], Body::Copied(b"all is well"));
+        assert_eq!(own, Err(RequestError::Cancelled(Reason::BodySize)));
         let answer = peer.answer().await;
         assert_eq!((answer.status, answer.closes()), (413, true));
         assert_eq!(read_some(&request).await, Err(RequestError::Cancelled(Reason::BodySize)));

@@ -262,6 +262,20 @@ fn head_204_and_304_carry_no_content() {
 }
 
 #[test]
+fn no_content_is_missing_where_none_is_sent() {
+    Setup::kept().run(async |host| {
+        let mut peer = host.connect().await;
+        for (method, status) in [("HEAD", 200), ("GET", 204), ("GET", 304)] {
+            peer.send(format!("{method} / HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+            let request = host.request().await;
+            request.begin(status, [], Some(10)).unwrap();
+            assert_eq!(request.finish([]), Ok(()), "{method} {status}");
+            assert_eq!(peer.answer_to(method).await.status, status);
+        }
+    });
+}
+
+#[test]
 fn a_close_that_the_peer_asks_for_is_complete() {
     Setup::hello().run(async |host| {
         let mut peer = host.connect().await;
