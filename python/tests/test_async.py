@@ -192,6 +192,29 @@ def test_handlers_that_outlive_the_drain_are_cancelled() -> None:
     run(test())
 
 
+def test_nobody_is_served_any_more_once_it_is_closed() -> None:
+    ended = []
+
+    async def handler(request: bartizan.Request) -> bytes:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append(request.cancelled)
+        return b""
+
+    async def test() -> None:
+        async with bartizan.Server(handler=handler, io_threads=1) as server:
+            peer = await asyncio.to_thread(dial, server)
+            peer.sendall(GET)
+            await asyncio.sleep(0.1)
+            server.stop(0.2)
+            await server.closed()
+            assert ended == ["drain"] and not server.running and server.wait(0)
+        peer.close()
+
+    run(test())
+
+
 def test_sync_handlers_run_on_workers_under_async_with() -> None:
     threads = []
 

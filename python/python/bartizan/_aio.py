@@ -150,15 +150,15 @@ class _Driver:
     def __init__(self, source: Any) -> None:
         self._source = source
         self._handler = source.handler
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._context = contextvars.copy_context()
         self.tasks: set["asyncio.Task[None]"] = set()
-        self._loop.add_reader(source.fileno(), self._drain)
+        self.loop.add_reader(source.fileno(), self._drain)
 
     def _drain(self) -> None:
         requests = self._source.take(_BATCH)
         if requests is None:
-            self._loop.remove_reader(self._source.fileno())
+            self.loop.remove_reader(self._source.fileno())
             return
         for request in requests:
             self._start(self._serve(request))
@@ -166,12 +166,12 @@ class _Driver:
     def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
         context = self._context.copy()
         if sys.version_info < (3, 11):
-            task = context.run(self._loop.create_task, coroutine)
-        elif sys.version_info < (3, 12) or self._loop.get_task_factory() is not None:
-            task = self._loop.create_task(coroutine, context=context)
+            task = context.run(self.loop.create_task, coroutine)
+        elif sys.version_info < (3, 12) or self.loop.get_task_factory() is not None:
+            task = self.loop.create_task(coroutine, context=context)
         else:
             # Most handlers are done before they ever have to wait: the loop then never hears of them.
-            task = asyncio.Task(coroutine, loop=self._loop, context=context, eager_start=True)
+            task = asyncio.Task(coroutine, loop=self.loop, context=context, eager_start=True)
         if not task.done():
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
@@ -203,7 +203,7 @@ async def enter(server: Any) -> Any:
 
 
 async def leave(server: Any) -> None:
-    """The end of `async with server`: drains, and gives up on handlers that outlive the drain."""
+    """The end of `async with server`: drains."""
     server.stop()
     try:
         await closed(server)
@@ -212,15 +212,11 @@ async def leave(server: Any) -> None:
         await closed(server)
         raise
     finally:
-        driver = _drivers.pop(id(server), None)
-        if driver is not None and driver.tasks:
-            for task in list(driver.tasks):
-                task.cancel()
-            await asyncio.gather(*driver.tasks, return_exceptions=True)
+        _drivers.pop(id(server), None)
 
 
 async def closed(server: Any) -> None:
-    """Waits for the server's end without holding the loop."""
+    """Waits for the server's end without holding the loop, and gives up on handlers that outlive it: their peers are gone."""
     loop = asyncio.get_running_loop()
     ended: "asyncio.Future[None]" = loop.create_future()
 
@@ -233,3 +229,11 @@ async def closed(server: Any) -> None:
     # A thread of its own: the loop's executor would be joined when the loop ends, and so would wait for the server.
     threading.Thread(target=wait, name="bartizan-closed", daemon=True).start()
     await ended
+    driver = _drivers.get(id(server))
+    if driver is None or driver.loop is not loop:
+        return
+    # Who waits may be a handler.
+    late = driver.tasks - {asyncio.current_task()}
+    for task in late:
+        task.cancel()
+    await asyncio.gather(*late, return_exceptions=True)
