@@ -133,7 +133,28 @@ impl Reactor {
 
     /// Tells of a connection that closed for what the Internet brings, now and then.
     pub(crate) fn note_noise(&self, connection: &ConnectionInfo, phase: Phase, reason: Reason) {
-        if !self.shared.is_heard(LogLevel::Debug) {
+        let target = if reason.name().starts_with("tls.") { TLS } else { LIBRARY };
+        self.now_and_then(LogLevel::Debug, target, connection.id, || {
+            let (ip, port) = (&connection.peer.ip, connection.peer.port);
+            format!("a connection from {ip} port {port} closed in {}: {reason}", phase.name())
+        });
+    }
+
+    /// Tells of a program that answered a request twice, now and then: each of its requests may do so.
+    pub(crate) fn note_second_answer(&self, connection: u64) {
+        self.now_and_then(LogLevel::Warn, LIBRARY, connection, || {
+            "a request was answered twice: the second answer was refused".to_owned()
+        });
+    }
+
+    fn now_and_then(
+        &self,
+        level: LogLevel,
+        target: &'static str,
+        connection: u64,
+        text: impl FnOnce() -> String,
+    ) {
+        if !self.shared.is_heard(level) {
             return;
         }
         let second = self.deadlines.now() / 1_000_000;
@@ -146,12 +167,9 @@ impl Reactor {
             return;
         }
         self.noise.set(Noise { told: noise.told + 1, untold: 0, ..noise });
-        let target = if reason.name().starts_with("tls.") { TLS } else { LIBRARY };
-        let (ip, port) = (&connection.peer.ip, connection.peer.port);
         let more =
             if noise.untold > 0 { format!("; {} more were not told", noise.untold) } else { String::new() };
-        let text = format!("a connection from {ip} port {port} closed in {}: {reason}{more}", phase.name());
-        self.shared.log_about(LogLevel::Debug, target, connection.id, &text);
+        self.shared.log_about(level, target, connection, &(text() + &more));
     }
 
     /// The date field's value of this second.

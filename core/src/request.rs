@@ -604,7 +604,12 @@ impl Request {
                 Err(RequestError::Cancelled(Reason::BodySize))
             }
             Stage::Awaited => Ok(state),
-            _ => Err(RequestError::State("this request is answered already")),
+            _ => {
+                drop(state);
+                let connection = self.exchange.connection.id;
+                self.exchange.link.run(Box::new(move |reactor| reactor.note_second_answer(connection)));
+                Err(RequestError::State("this request is answered already"))
+            }
         }
     }
 }

@@ -18,7 +18,7 @@ static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static bartizan_server *server;
 static bartizan_queue *other_queue;
 static bartizan_request kept;                   /* under the lock */
-static int deadlocks, hooks;
+static int deadlocks, hooks, told_of_second_answers;
 static uint32_t mode;
 
 static int is(bartizan_str s, const char *words) { return s.len == strlen(words) && !memcmp(s.ptr, words, s.len); }
@@ -128,11 +128,32 @@ static void on_connection(void *user_data, const bartizan_connection_record *rec
     pthread_mutex_unlock(&lock);
 }
 
+static void on_log(void *user_data, const bartizan_log_record *record) {
+    static const char WORDS[] = "a request was answered twice";
+    (void)user_data;
+    if (record->text.len < sizeof WORDS || memcmp(record->text.ptr, WORDS, sizeof WORDS - 1)) return;
+    CHECK(record->level == BARTIZAN_LOG_WARN && record->connection);
+    pthread_mutex_lock(&lock);
+    told_of_second_answers++;
+    pthread_mutex_unlock(&lock);
+}
+
 static char reply[4096];
 
 static void a_second_answer_changes_nothing(void) {
+    int turns, told = 0;
+    pthread_mutex_lock(&lock);
+    told_of_second_answers = 0;
+    pthread_mutex_unlock(&lock);
     talk(server, LAST("/twice"), reply, sizeof reply);
     CHECK(strstr(reply, "HTTP/1.1 200") == reply && strstr(reply, "\r\n\r\nfirst") && !strstr(reply, "second"));
+    for (turns = 0; turns < 100 && !told; turns++) {
+        nap(50);
+        pthread_mutex_lock(&lock);
+        told = told_of_second_answers;
+        pthread_mutex_unlock(&lock);
+    }
+    CHECK(told);
 }
 
 static void nothing_is_written_after_the_end(void) {
@@ -227,6 +248,7 @@ static void live_misuse(uint32_t handler_mode) {
     EXPECT(BARTIZAN_OK, bartizan_queue_new(&other_queue, NULL));
     EXPECT(BARTIZAN_OK, bartizan_config_handler(config, mode, handle, NULL, NULL, NULL));
     EXPECT(BARTIZAN_OK, bartizan_config_on_connection(config, on_connection, NULL, NULL, NULL));
+    EXPECT(BARTIZAN_OK, bartizan_config_on_log(config, BARTIZAN_LOG_WARN, on_log, NULL, NULL, NULL));
     pthread_mutex_lock(&lock);
     server = serve(config);
     pthread_mutex_unlock(&lock);
