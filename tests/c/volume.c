@@ -16,7 +16,7 @@ static uint64_t total;
 static char block[BLOCK];
 
 static uint64_t resident(void) {
-    unsigned long size, pages;
+    unsigned long size = 0, pages = 0;
     FILE *statm = fopen("/proc/self/statm", "r");
     CHECK(statm && fscanf(statm, "%lu %lu", &size, &pages) == 2);
     fclose(statm);
