@@ -11,8 +11,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::config::{Dispatch, Handler, Hooks, Role};
-use crate::event::Event;
-use crate::exchange::{CancelHook, Exchange, NOWHERE, Ready};
+use crate::event::{Done, Event};
+use crate::exchange::{CancelHook, Exchange, NOWHERE, Outcome, Ready};
 use crate::queue::{Next, Queue};
 use crate::reactor::{Reactor, mark_worker_thread};
 use crate::reason::Reason;
@@ -185,9 +185,9 @@ impl Reactor {
     }
 
     /// Tells the program that the exchange is over on the wire.
-    pub(crate) fn tell_done(&self, exchange: &Arc<Exchange>) {
+    pub(crate) fn tell_done(&self, exchange: &Arc<Exchange>, outcome: Outcome) {
         if self.shared.dispatch.carries_events() {
-            self.tell(exchange, Event::Done(exchange.clone()));
+            self.tell(exchange, Event::Done(Done::of(exchange, outcome)));
         }
     }
 

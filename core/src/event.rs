@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::connection::{ConnectionInfo, Protocol};
-use crate::exchange::{Exchange, Ready};
+use crate::exchange::{Exchange, Outcome, Ready};
 use crate::phase::Phase;
 use crate::reason::Reason;
 use crate::request::Request;
@@ -94,6 +94,34 @@ pub struct LogRecord {
     pub text: String,
 }
 
+/// An exchange that is over on the wire.
+#[derive(Debug)]
+pub struct Done {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Id of the connection that carried it.
+    pub connection: u64,
+    /// The binding's name for the request, see [`Exchange::token`].
+    pub token: u64,
+    /// The program's own mark.
+    pub tag: u64,
+    /// The exchange, unless a binding knows it by its name: then its memory can serve the next one at once.
+    pub exchange: Option<Arc<Exchange>>,
+}
+
+impl Done {
+    pub(crate) fn of(exchange: &Arc<Exchange>, outcome: Outcome) -> Self {
+        let token = exchange.token();
+        Self {
+            outcome,
+            connection: exchange.connection.id,
+            token,
+            tag: exchange.tag(),
+            exchange: (token == 0).then(|| exchange.clone()),
+        }
+    }
+}
+
 /// One entry of a completion queue.
 #[derive(Debug)]
 pub enum Event {
@@ -103,8 +131,8 @@ pub enum Event {
     Ready(Arc<Exchange>, Ready),
     /// The exchange was cancelled; at most once per exchange.
     Cancelled(Arc<Exchange>, Reason),
-    /// The exchange is over on the wire; [`Exchange::outcome`] says how.
-    Done(Arc<Exchange>),
+    /// An exchange is over on the wire.
+    Done(Done),
     /// A connection took a step.
     Connection(Box<ConnectionRecord>),
     /// A request ended.

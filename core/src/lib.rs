@@ -83,7 +83,7 @@ pub use config::{Bind, Cidr, Config, Dispatch, Handler, Hooks, Listener, Role};
 pub use connection::{ConnectionInfo, Endpoint, Protocol};
 pub use counters::Snapshot;
 pub use error::{Error, ErrorKind};
-pub use event::{ConnectionRecord, Event, LogLevel, LogRecord, PhaseTimes, RequestRecord};
+pub use event::{ConnectionRecord, Done, Event, LogLevel, LogRecord, PhaseTimes, RequestRecord};
 pub use exchange::{Exchange, Failure, Outcome, Ready};
 pub use http::head::{Framing, Head, Version};
 pub use http::trailers::Trailers;

@@ -191,7 +191,8 @@ impl Queue {
             let early = match &event {
                 Event::Request(_) => true,
                 // Behind its request, so that nothing about it is told first.
-                Event::Cancelled(exchange, _) | Event::Done(exchange) => !exchange.is_delivered(),
+                Event::Cancelled(exchange, _) => !exchange.is_delivered(),
+                Event::Done(done) => done.exchange.as_ref().is_some_and(|exchange| !exchange.is_delivered()),
                 _ => false,
             };
             match &mut event {

@@ -221,7 +221,9 @@ fn take(probe: &Arc<Probe>, event: Event) {
         Event::Cancelled(exchange, reason) => {
             probe.flows.of(&exchange).iter().for_each(|flow| flow.cancel(reason));
         }
-        Event::Done(exchange) => probe.flows.of(&exchange).iter().for_each(|flow| flow.over()),
+        Event::Done(done) => {
+            done.exchange.iter().flat_map(|exchange| probe.flows.of(exchange)).for_each(|flow| flow.over());
+        }
         _ => {}
     }
 }

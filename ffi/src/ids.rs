@@ -87,6 +87,9 @@ struct Shard {
     storage: VecDeque<Arc<Held>>,
 }
 
+/// The name of a request for which no id was left: the program never hears of it.
+pub(crate) const REFUSED: u64 = u64::MAX;
+
 /// Most emptied storage that a shard keeps.
 const STORAGE: usize = 256;
 /// In debug builds storage waits behind so much other before it is used again: a view that is read after its release then shows
@@ -219,7 +222,7 @@ pub(crate) fn admit(request: Request, queue: Option<Arc<Queue>>, pinned: bool) -
     });
     let placed = taken.and_then(|(number, storage)| Some((number, storage, place(number)?)));
     let Some((number, storage, (_, slot))) = placed else {
-        request.exchange().watch(u64::MAX);
+        request.exchange().watch(REFUSED);
         request.fail(Failure::Refused);
         return None;
     };

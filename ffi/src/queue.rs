@@ -248,12 +248,16 @@ impl Queue {
                 arg: [reason.id().into(), 0, 0],
                 ..Event::about(EV_CANCELLED, &exchange, named(&exchange)?)
             },
-            CoreEvent::Done(exchange) => {
-                let (status, sent, reason) = exchange.outcome().map_or((0, 0, 0), |outcome| {
-                    (outcome.status.into(), outcome.sent, outcome.reason.id().into())
-                });
-                Event { arg: [status, sent, reason], ..Event::about(EV_DONE, &exchange, named(&exchange)?) }
-            }
+            CoreEvent::Done(done) => Event {
+                request: match &done.exchange {
+                    Some(exchange) => named(exchange)?,
+                    None => known(done.token)?,
+                },
+                connection: done.connection,
+                tag: done.tag,
+                arg: [done.outcome.status.into(), done.outcome.sent, done.outcome.reason.id().into()],
+                ..Event::new(EV_DONE)
+            },
             CoreEvent::Connection(step) => {
                 let connection = step.connection.id;
                 let (step, record) = ConnectionStep::boxed(step);
@@ -293,10 +297,14 @@ fn named(exchange: &Exchange) -> Option<RequestId> {
         match exchange.token() {
             // Another consumer has just taken the request and is about to name it; it holds no lock that we hold.
             0 => std::thread::yield_now(),
-            u64::MAX => return None,
-            id => return Some(id),
+            token => return known(token),
         }
     }
+}
+
+/// The id that is this name.
+fn known(token: u64) -> Option<RequestId> {
+    (token != ids::REFUSED).then_some(token)
 }
 
 /// Ends the records of a batch (CONNECTION, LOG, REQUEST_END), which are not read any more; events of other kinds are

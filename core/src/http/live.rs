@@ -217,7 +217,7 @@ impl Live {
         for ready in ready.into_iter().flatten() {
             connection.reactor.tell_ready(&exchange, ready);
         }
-        connection.reactor.tell_done(&exchange);
+        connection.reactor.tell_done(&exchange, outcome);
         connection.reactor.exchanges.keep(exchange);
     }
 }
