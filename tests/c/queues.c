@@ -93,12 +93,9 @@ static void several_queues_take_turns_and_all_hear_the_end(void) {
         say(peers[i], LAST("/"));
     }
     await_waiting(server, PEERS);
-    for (q = 0; q < 2; q++) {
-        for (i = 0; i < PEERS / 2; i++) {
-            event = await(queues[q], BARTIZAN_EV_REQUEST);
-            answer(&event);
-        }
-    }
+    /* All of them before any is answered: ends overtake requests that nobody has taken. */
+    for (i = 0; i < PEERS; i++) events[i] = await(queues[i % 2], BARTIZAN_EV_REQUEST);
+    for (i = 0; i < PEERS; i++) answer(&events[i]);
     for (i = 0; i < PEERS; i++) hear_answer(peers[i]);
     /* Ends of all requests come to the one that asked. */
     for (i = 0; i < PEERS; i++) {
