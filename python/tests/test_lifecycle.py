@@ -255,7 +255,9 @@ def test_a_server_that_nobody_holds_stops_at_exit() -> None:
 def test_ctrl_c_interrupts_a_wait() -> None:
     process = python(
         """
-        import bartizan
+        import bartizan, signal
+        # A shell starts what runs in its background with SIGINT ignored, and all below inherits that.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         with bartizan.Server(handler=lambda request: b"ok") as server:
             try:
                 print("waiting", flush=True)
