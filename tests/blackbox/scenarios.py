@@ -299,6 +299,27 @@ def a_reader_that_is_too_slow(probe):
     return peer
 
 
+@scenario(1.5, "response", "write.timeout")
+def a_reader_that_takes_too_long_in_all(probe):
+    peer = clear(probe, receive_buffer=4096)
+    peer.send(f"GET {HUGE}?response_timeout=1500ms HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    while peer.receive():
+        time.sleep(0.02)
+    assert peer.ended == "reset"
+    return peer
+
+
+@scenario(1.5, "response", "write.timeout", of_request=True)
+def an_http2_reader_that_takes_too_long_in_all(probe):
+    peer = secure_h2(probe)
+    peer.headers(1, frames.request(path=f"{HUGE}?response_timeout=1500ms"))
+    while not peer.read(lambda: peer.stream(1).code, timeout=0.01):
+        time.sleep(0.1)
+    assert (peer.stream(1).status, peer.stream(1).code) == (200, "CANCEL")
+    assert peer.ping(), "only the stream is lost"
+    return peer.peer
+
+
 @scenario(1.0, "response", "write.idle", of_request=True)
 def an_http2_window_that_stays_shut(probe):
     peer = secure_h2(probe, window=0)

@@ -86,10 +86,13 @@ def test_a_target_is_held_to_its_octets(start, octets):
     probe = start(settings={"max_target_bytes": "100"})
     target = "/?" + "x" * (octets - 2)
     status = 200 if octets == 100 else 414
+    reason = "complete" if octets == 100 else "header.target"
     with secure(probe) as peer:
         assert peer.ask(target).status == status
+        assert probe.await_request(peer, reason)
     with secure_h2(probe) as peer:
         assert peer.ask(1, target).status == status
+        assert probe.await_request(peer, reason)
 
 
 # ---- content ----

@@ -141,6 +141,9 @@ def test_a_second_signal_ends_it_at_once(start):
         probe.signal()
         assert probe.wait() == 130
         assert time.monotonic() - began < SLACK
+        assert peer.await_end() in ("reset", "cut")
+        assert probe.await_closed(peer)["reason"] == "program.stop"
+        assert probe.await_request(peer, "program.stop")
 
 
 def test_every_event_is_out_before_the_end(start):

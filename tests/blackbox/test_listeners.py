@@ -43,6 +43,22 @@ def test_a_descriptor_that_does_not_listen_is_refused(language, tmp_path):
         assert result.returncode == 2 and len(result.stderr.splitlines()) == 1, result
 
 
+def test_a_connection_that_the_kernel_gives_up_is_neither_the_peer_s_doing_nor_a_limit(start):
+    with socket.socket() as bound:
+        # Inherited by what is accepted: the kernel asks a shut window for so long. Nothing else fails a socket on the loopback.
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 500)
+        bound.bind(("127.0.0.1", 0))
+        bound.listen()
+        probe = start(listeners=("--listen-fd", str(bound.fileno()), "--plaintext"), keep=(bound.fileno(),))
+        with clear(probe, receive_buffer=4096) as peer:
+            peer.send(b"GET /bytes/1000000000 HTTP/1.1\r\nHost: a\r\n\r\n")
+            closed = probe.await_closed(peer, timeout=15)
+            assert (closed["reason"], closed["phase"]) == ("io", "response")
+            assert probe.await_request(peer, "io")
+        with clear(probe) as peer:
+            assert peer.ask("/").status == 200
+
+
 class UnixPeer(Peer):
     """A client of a unix socket; events have no name for it."""
 

@@ -112,13 +112,15 @@ def test_an_early_answer(client):
     assert client.ask("/early", "POST", content=b"x" * 100).content == b"early"
 
 
-def test_a_released_request_is_a_500(client):
+def test_a_released_request_is_a_500(probe, client):
     assert client.ask("/drop").status == 500
+    assert probe.await_request(client, "handler.failed")
     assert client.ask("/").status == 200, "the connection lives on"
 
 
-def test_a_failing_handler_is_a_500(client):
+def test_a_failing_handler_is_a_500(probe, client):
     assert client.ask("/fail").status == 500
+    assert probe.await_request(client, "handler.failed")
     assert client.ask("/").status == 200
 
 

@@ -188,6 +188,14 @@ def test_a_server_name_chooses_the_certificate(start, identities):
         assert probe.await_closed(peer)["tls"]["server_name"] == name
 
 
+def test_a_name_that_nobody_serves_is_refused(start, identities):
+    sni = f"a.test={identities.cert('a.test')}:{identities.key('a.test')}"
+    probe = start(listeners=tls_listener("--sni", sni))
+    assert refused(probe, tls_context(), server_name="b.test") == "tls.no_server_name"
+    with secure(probe, server_name="a.test") as peer:
+        assert peer.ask("/").status == 200
+
+
 def test_a_limit_of_a_server_name_holds_there_only(start, identities):
     sni = f"a.test={identities.cert('a.test')}:{identities.key('a.test')}"
     probe = start(
@@ -330,13 +338,13 @@ def test_a_new_certificate_is_taken_without_a_restart(start, identities):
             assert new.sock.getpeercert(binary_form=True) == identities.der("b.test")
 
 
-def refused(probe, context):
+def refused(probe, context, server_name="localhost"):
     """Fails the handshake, by an alert, and returns the reason. A client of TLS 1.3 may hear of it only when it reads."""
     mark = len(probe.events())
     with socket.create_connection(probe.address(1), timeout=10) as sock:
         name = "{}:{}".format(*sock.getsockname())
-        with pytest.raises(ssl.SSLError, match="(?i)alert") as raised:
-            with context.wrap_socket(sock, server_hostname="localhost") as tls:
+        with pytest.raises(ssl.SSLError, match="(?i)alert|unrecognized_name") as raised:
+            with context.wrap_socket(sock, server_hostname=server_name) as tls:
                 tls.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
                 assert tls.recv(1000) == b"no alert"
         assert raised
