@@ -110,20 +110,23 @@ fn noise_is_told_at_debug_and_not_in_floods() {
 }
 
 #[test]
-fn a_callback_may_hold_its_reactor_where_nobody_wants_to_know() {
-    let (keep, nothing) = std::sync::mpsc::channel::<()>();
-    let nothing = Mutex::new(nothing);
-    let handler = move |request: Request| {
-        let _ = lock(&nothing).recv_timeout(Duration::from_millis(400));
-        let _ = request.respond(200, [], crate::request::Body::Copied(b""));
-    };
-    let listener = Listener::new("127.0.0.1:0".parse().unwrap(), None);
-    let mut config = Config::new(vec![listener], Dispatch::Inline(Arc::new(handler)));
-    config.settings.set_text("inline_stall", "off").unwrap();
-    let server = Server::start(&config).unwrap();
-    let mut peer = std::net::TcpStream::connect(server.address(0).unwrap()).unwrap();
-    std::io::Write::write_all(&mut peer, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
-    assert!(std::io::read_to_string(peer).unwrap().starts_with("HTTP/1.1 200"));
-    assert!(server.metrics_text().contains("\nbartizan_inline_stalls_total 0\n"));
-    drop(keep);
+fn a_callback_may_hold_its_reactor_within_the_limit_and_where_nobody_wants_to_know() {
+    for limit in ["off", "60s"] {
+        let (keep, nothing) = std::sync::mpsc::channel::<()>();
+        let nothing = Mutex::new(nothing);
+        let handler = move |request: Request| {
+            let _ = lock(&nothing).recv_timeout(Duration::from_millis(400));
+            let _ = request.respond(200, [], crate::request::Body::Copied(b""));
+        };
+        let listener = Listener::new("127.0.0.1:0".parse().unwrap(), None);
+        let mut config = Config::new(vec![listener], Dispatch::Inline(Arc::new(handler)));
+        config.settings.set_text("inline_stall", limit).unwrap();
+        let server = Server::start(&config).unwrap();
+        let mut peer = std::net::TcpStream::connect(server.address(0).unwrap()).unwrap();
+        std::io::Write::write_all(&mut peer, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            .unwrap();
+        assert!(std::io::read_to_string(peer).unwrap().starts_with("HTTP/1.1 200"));
+        assert!(server.metrics_text().contains("\nbartizan_inline_stalls_total 0\n"));
+        drop(keep);
+    }
 }

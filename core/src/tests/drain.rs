@@ -2,7 +2,7 @@
 
 use tokio::time::{Instant, sleep};
 
-use super::peer::{Ending, after, at, secs};
+use super::peer::{Ending, after, at, millis, secs};
 use super::support::{Setup, hello};
 use crate::phase::Phase;
 use crate::reason::Reason;
@@ -195,8 +195,18 @@ fn a_call_that_names_no_time_has_that_of_the_settings() {
         let mut peer = host.connect().await;
         peer.get("/").await;
         let request = host.request().await;
+        let mut other = host.connect().await;
+        other.get("/").await;
+        let answered = host.request().await;
         host.server.shutdown(None);
-        assert_eq!(at(secs(7), peer.ending()).await, Ending::Reset);
+        let just_in_time = async {
+            sleep(millis(6_990)).await;
+            hello(&answered);
+            assert!(other.answer().await.closes());
+            assert_eq!(other.ending().await, Ending::Closed);
+        };
+        let (ending, ()) = tokio::join!(at(secs(7), peer.ending()), just_in_time);
+        assert_eq!(ending, Ending::Reset);
         assert_eq!(request.cancelled(), Some(Reason::Drain));
     });
 }

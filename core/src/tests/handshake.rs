@@ -1,13 +1,16 @@
 //! The handshake phase: from accept to Finished, with the hello inside.
 
+use std::io::Write;
 use std::sync::Arc;
 
-use rustls::{ClientConfig, RootCertStore};
+use rustls::sign::SingleCertAndKey;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
 use rustls_pki_types::ServerName;
+use tokio::io::AsyncReadExt;
 use tokio_rustls::TlsConnector;
 
 use super::peer::{Ending, at, millis, secs};
-use super::support::Setup;
+use super::support::{Setup, hello, identity};
 use crate::connection::Protocol;
 use crate::phase::Phase;
 use crate::reason::Reason;
@@ -23,6 +26,18 @@ fn a_peer_silent_behind_its_hello_is_closed_at_the_limit() {
         assert!(record.times[Phase::Handshake.id()] >= secs(10));
         assert_eq!(host.limits(Reason::TlsTimeout), 1);
         assert_eq!(host.server.snapshot().handshakes_failed, 1);
+    });
+}
+
+#[test]
+fn a_handshake_that_finishes_just_before_the_limit_is_served() {
+    Setup::hello().tls().set("client_hello_timeout", "10s").run(async |host| {
+        let peer = host.dial();
+        tokio::time::sleep(millis(9_990)).await;
+        let mut peer = host.shake_hands(peer).await;
+        peer.get("/").await;
+        assert_eq!(peer.answer().await.text(), "hello");
+        assert_eq!(host.limits(Reason::TlsTimeout), 0);
     });
 }
 
@@ -66,6 +81,71 @@ fn a_finished_handshake_is_counted_and_goes_on_with_a_header() {
         assert_eq!((tls.version_name, tls.group_name), ("TLSv1.3", "X25519MLKEM768"));
         assert_eq!((record.protocol, record.requests), (Some(Protocol::Http11), 1));
         assert!(record.bytes_out > 1_000, "TLS counts: {}", record.bytes_out);
+    });
+}
+
+#[test]
+fn early_data_is_skipped_and_never_a_request() {
+    Setup::kept().tls().run(async |host| {
+        let mut client = ClientConfig::clone(host.connector.config());
+        client.enable_early_data = true;
+        let client = Arc::new(client);
+        let connection =
+            || ClientConnection::new(client.clone(), ServerName::try_from("localhost").unwrap()).unwrap();
+        // Its name was another server's before, which took early data.
+        let resolver = SingleCertAndKey::from(identity().certified_key());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut inviting = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(resolver));
+        inviting.max_early_data_size = 16 * 1024;
+        inviting.alpn_protocols = client.alpn_protocols.clone();
+        let mut before = ServerConnection::new(Arc::new(inviting)).unwrap();
+        let mut met = connection();
+        while met.wants_write() || before.wants_write() {
+            let mut octets = Vec::new();
+            while met.wants_write() {
+                met.write_tls(&mut octets).unwrap();
+            }
+            before.read_tls(&mut &octets[..]).unwrap();
+            before.process_new_packets().unwrap();
+            octets.clear();
+            while before.wants_write() {
+                before.write_tls(&mut octets).unwrap();
+            }
+            met.read_tls(&mut &octets[..]).unwrap();
+            met.process_new_packets().unwrap();
+        }
+
+        let mut client = connection();
+        let early = b"GET /early HTTP/1.1\r\nHost: a\r\n\r\n";
+        assert_eq!(client.early_data().unwrap().write(early).unwrap(), early.len());
+        let mut peer = host.dial();
+        while client.is_handshaking() || client.wants_write() {
+            let mut octets = Vec::new();
+            while client.wants_write() {
+                client.write_tls(&mut octets).unwrap();
+            }
+            peer.send(&octets).await;
+            if client.is_handshaking() {
+                octets.clear();
+                peer.stream.read_buf(&mut octets).await.unwrap();
+                client.read_tls(&mut &octets[..]).unwrap();
+                client.process_new_packets().unwrap();
+            }
+        }
+        assert!(!client.is_early_data_accepted());
+        host.turn().await;
+        assert!(host.phase(&peer) == Phase::Header && !host.is_request_waiting());
+        client.writer().write_all(b"GET /late HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        let mut octets = Vec::new();
+        client.write_tls(&mut octets).unwrap();
+        peer.send(&octets).await;
+        let request = host.request().await;
+        assert_eq!(request.exchange().head.target(), b"/late");
+        hello(&request);
     });
 }
 

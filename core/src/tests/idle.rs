@@ -85,6 +85,29 @@ fn an_idle_connection_retires_at_its_age() {
 }
 
 #[test]
+fn a_busy_connection_retires_after_an_hour_unless_the_age_is_off() {
+    for age in ["1h", "off"] {
+        Setup::hello().set("max_connection_age", age).run(async |host| {
+            let mut peer = host.connect().await;
+            let born = Instant::now();
+            while born.elapsed() < secs(2 * 3_600)
+                && peer.try_send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.is_ok()
+            {
+                assert_eq!(peer.answer().await.text(), "hello");
+                sleep(secs(60)).await;
+            }
+            if age == "off" {
+                assert_eq!((host.limits(Reason::Age), host.phase(&peer)), (0, Phase::Idle));
+            } else {
+                // A tenth more or less, and the next request finds nobody.
+                assert!((secs(54 * 60)..=secs(67 * 60)).contains(&born.elapsed()), "{:?}", born.elapsed());
+                host.closed(&peer, Phase::Idle, Reason::Age).await;
+            }
+        });
+    }
+}
+
+#[test]
 fn the_last_answer_that_is_allowed_says_close() {
     Setup::hello().set("max_requests_per_connection", "2").run(async |host| {
         let mut peer = host.connect().await;

@@ -129,8 +129,8 @@ impl Setup {
             tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         LocalSet::new().block_on(&runtime, async {
             let (host, running) = Host::start(self);
-            // An hour of paused time passes in a moment.
-            timeout(secs(3_600), scenario(&host)).await.expect("the scenario ends");
+            // Hours of paused time pass in a moment.
+            timeout(secs(4 * 3_600), scenario(&host)).await.expect("the scenario ends");
             host.end(running).await;
         });
     }
@@ -141,7 +141,7 @@ pub(super) fn hello(request: &Request) {
     request.respond(200, [], Body::Copied(b"hello")).unwrap();
 }
 
-fn identity() -> &'static Identity {
+pub(super) fn identity() -> &'static Identity {
     static IDENTITY: OnceLock<Identity> = OnceLock::new();
     IDENTITY.get_or_init(|| Identity::self_signed("localhost").unwrap())
 }

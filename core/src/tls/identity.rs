@@ -116,7 +116,7 @@ impl Identity {
         self.development
     }
 
-    pub(super) fn certified_key(&self) -> Arc<CertifiedKey> {
+    pub(crate) fn certified_key(&self) -> Arc<CertifiedKey> {
         self.key.clone()
     }
 }

@@ -324,6 +324,28 @@ fn an_old_connection_is_told_to_go_and_finishes() {
 }
 
 #[test]
+fn a_busy_connection_is_told_to_go_after_an_hour_unless_the_age_is_off() {
+    for age in ["1h", "off"] {
+        Setup::kept().set("max_connection_age", age).set("handler_timeout", "off").run(async |host| {
+            let mut raw = Raw::open(host).await;
+            raw.get(1, "/").await;
+            let kept = host.request().await;
+            let told = tokio::time::timeout(secs(2 * 3_600), raw.goaway());
+            if age == "off" {
+                assert!(told.await.is_err());
+                assert_eq!(host.limits(Reason::Age), 0);
+            } else {
+                let born = tokio::time::Instant::now();
+                assert_eq!(told.await.unwrap(), (0x7fff_ffff, NO_ERROR));
+                assert!((secs(54 * 60)..=secs(67 * 60)).contains(&born.elapsed()), "{:?}", born.elapsed());
+            }
+            hello(&kept);
+            assert_eq!(raw.answer(1).await.0, 200);
+        });
+    }
+}
+
+#[test]
 fn settings_are_no_activity_either() {
     Setup::hello().set("idle_timeout", "3s").run(async |host| {
         let mut raw = Raw::open(host).await;

@@ -163,3 +163,15 @@ fn a_ticket_does_not_carry_a_client_past_a_stricter_policy() {
         assert_eq!(connect(&strict.build(true).unwrap(), &client, "localhost").unwrap_err().reason, reason);
     }
 }
+
+#[test]
+fn tickets_invite_no_early_data() {
+    let identity = development();
+    let tls = described("intermediate", &identity).build(true).unwrap();
+    let mut client = Arc::unwrap_or_clone(Client::trusting(&[&identity]).build());
+    client.enable_early_data = true;
+    let client = Arc::new(client);
+    assert_eq!(connect_to(&tls, &client, "localhost").unwrap().tickets, 1);
+    let name = ServerName::try_from("localhost").unwrap();
+    assert!(ClientConnection::new(client, name).unwrap().early_data().is_none());
+}
