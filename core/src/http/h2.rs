@@ -182,6 +182,7 @@ impl<'h, T: Transport> Driver<'h, T> {
         busy |= self.open_fresh(connection);
         busy |= self.serve_touched(connection);
         busy |= self.serve_unfinished(connection);
+        self.note_window(connection);
         match self.judge(busy, connection) {
             Some(over) => {
                 self.end_all(over.1, connection);
@@ -237,6 +238,16 @@ impl<'h, T: Transport> Driver<'h, T> {
             self.phases.socket_moved(side.now);
         }
         self.carried = carried;
+    }
+
+    /// Looks whether the peer may send content at all. Where that has changed, other clocks run from here on.
+    fn note_window(&mut self, connection: &mut Connection) {
+        let held_up = self.side.watch.peer_is_out_of_window();
+        if mem::replace(&mut self.side.held_up, held_up) != held_up {
+            for id in self.streams.ids() {
+                self.serve(id, connection);
+            }
+        }
     }
 
     fn take_events(&mut self, connection: &mut Connection) -> bool {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::Side;
 use super::receive::{Piece, Receiving, trailer_section};
-use super::stream::{Fate, body_reason};
+use super::stream::{Fate, body_reason, turn};
 use crate::connection::Connection;
 use crate::deadline::{Moment, PhaseClock};
 use crate::exchange::Limits;
@@ -24,6 +24,8 @@ pub(super) struct Gather {
     first: Bytes,
     rest: Vec<u8>,
     clock: PhaseClock,
+    /// While unread content of other streams fills the connection's window: the wait is for their handlers, and no longer than theirs.
+    held_up: PhaseClock,
 }
 
 /// What gathering came to.
@@ -36,7 +38,14 @@ pub(super) enum Gathered {
 
 impl Gather {
     pub(super) fn new(head: Head, books: Books) -> Self {
-        Self { head, books, first: Bytes::new(), rest: Vec::new(), clock: PhaseClock::default() }
+        Self {
+            head,
+            books,
+            first: Bytes::new(),
+            rest: Vec::new(),
+            clock: PhaseClock::default(),
+            held_up: PhaseClock::default(),
+        }
     }
 
     pub(super) fn books(&mut self) -> &mut Books {
@@ -60,8 +69,9 @@ impl Gather {
         connection: &Connection,
         side: &Side,
     ) -> Gathered {
-        let limits = Limits::of(&connection.settings).content;
-        self.clock.run(side.now);
+        let Limits { content: limits, handler, .. } = Limits::of(&connection.settings);
+        turn(&mut self.clock, !side.held_up, side.now);
+        turn(&mut self.held_up, side.held_up, side.now);
         loop {
             match receiving.next() {
                 Piece::Octets(octets) => {
@@ -93,8 +103,11 @@ impl Gather {
             return Gathered::Failed(Fate::Gone(reason));
         }
         side.watch.set_unread(stream, self.received() > 0);
-        let due = self.clock.due(&limits);
-        Gathered::More(due.map(|(due, strike)| (due, body_reason(strike))))
+        let due = match self.held_up.due(&handler) {
+            Some((due, _)) => Some((due, Reason::HandlerTimeout)),
+            None => self.clock.due(&limits).map(|(due, strike)| (due, body_reason(strike))),
+        };
+        Gathered::More(due)
     }
 
     pub(super) fn into_parts(self) -> (Head, Books, Bytes) {

@@ -20,6 +20,8 @@ pub(super) struct Side {
     pub(super) blocked: bool,
     /// The socket, or the peer's window for all streams together, is what answers wait for.
     pub(super) congested: bool,
+    /// Content that nobody has read fills our window for all streams together: whoever waits for content waits for the program.
+    pub(super) held_up: bool,
     /// The response clock while the connection is congested.
     pub(super) clock: PhaseClock,
     /// Streams that wait for content of the peer's.
@@ -38,6 +40,7 @@ impl Side {
             now,
             blocked: false,
             congested: false,
+            held_up: false,
             clock: PhaseClock::default(),
             awaiting: 0,
             promised: 0,

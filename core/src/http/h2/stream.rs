@@ -146,7 +146,8 @@ impl Stream {
         let Stage::Gather(gather) = &mut self.stage else { return None };
         match gather.step(self.id, &mut self.receiving, connection, side) {
             Gathered::More(due) => {
-                move_to(gather.books(), Phase::Body, connection, side);
+                let phase = if side.held_up { Phase::Handler } else { Phase::Body };
+                move_to(gather.books(), phase, connection, side);
                 self.held = Held { charged: EXCHANGE_OCTETS + gather.held(), other: 0 };
                 (self.due, self.expiry) = due.unwrap_or((NEVER, Reason::Internal));
                 None
@@ -237,7 +238,9 @@ impl Stream {
         side: &Side,
     ) -> (Phase, Moment, Reason) {
         let stalled = self.sending.is_stalled(side);
-        let awaited = state.content.wanted && state.content.waiting == 0 && state.content.end.is_none();
+        let wanted = state.content.wanted && state.content.waiting == 0 && state.content.end.is_none();
+        // Not the peer's delay: the handler's own clock goes on.
+        let awaited = wanted && !side.held_up;
         let phase = match self.sending.tail_since() {
             Some(_) => Phase::Flush,
             None if stalled => Phase::Response,
@@ -389,7 +392,7 @@ impl Stream {
     }
 }
 
-fn turn(clock: &mut PhaseClock, on: bool, now: Moment) {
+pub(super) fn turn(clock: &mut PhaseClock, on: bool, now: Moment) {
     if on {
         clock.run(now);
     } else if clock.is_running() {

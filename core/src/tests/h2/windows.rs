@@ -1,12 +1,14 @@
-//! Windows, beside what a connection may hold: they are shares of it, and so is what all uploads together leave unread.
+//! Windows, beside what a connection may hold: they are shares of it, and so is what all uploads together leave unread. What those
+//! take from others is not the others' fault.
 
 use tokio::time::sleep;
 
 use super::{Client, DATA, END_STREAM, ENHANCE_YOUR_CALM, Raw, frame};
 use crate::phase::Phase;
 use crate::reason::Reason;
-use crate::tests::peer::secs;
-use crate::tests::support::{Setup, hello, read_all};
+use crate::request::Request;
+use crate::tests::peer::{at, millis, secs};
+use crate::tests::support::{Host, Setup, hello, read_all};
 
 #[test]
 fn windows_of_http2_shrink_to_a_share_of_the_memory() {
@@ -74,6 +76,87 @@ fn uploads_that_keep_to_the_windows_fit_the_smallest_connection() {
             assert_eq!(host.limits(Reason::Memory), 0);
         },
     );
+}
+
+/// Stream 1 fills the window of the connection with content that nobody reads; 3 is read by the program and 5 is to be gathered, and
+/// neither may send any. The requests of 1 and 3.
+async fn held_up(raw: &mut Raw, host: &Host) -> [Request; 2] {
+    raw.post(1, &[]).await;
+    let unread = host.request().await;
+    for _ in 0..3 {
+        raw.send(frame(DATA, 0, 1, &[7; 16_384])).await;
+    }
+    raw.send(frame(DATA, 0, 1, &[7; 16_383])).await;
+    sleep(secs(5)).await;
+    raw.post(3, &[]).await;
+    let read = host.request().await;
+    let _ = read.peek();
+    raw.post(5, &[("content-length", "5")]).await;
+    [unread, read]
+}
+
+fn narrow() -> Setup {
+    Setup::kept().set("h2_connection_window_bytes", "65535")
+}
+
+#[test]
+fn an_upload_is_not_charged_while_unread_content_of_others_fills_the_window() {
+    narrow().run(async |host| {
+        let mut raw = Raw::open(host).await;
+        let [unread, read] = held_up(&mut raw, host).await;
+        // Longer than content may stop.
+        assert_eq!(at(secs(25), raw.head(1)).await, (504, true));
+        assert_eq!(unread.cancelled(), Some(Reason::HandlerTimeout));
+        host.turn().await;
+        assert_eq!(host.outcomes(), [(504, Reason::HandlerTimeout)]);
+        // From now on it is the peer's delay again, and its time is whole.
+        sleep(millis(14_900)).await;
+        raw.send(frame(DATA, END_STREAM, 3, b"three")).await;
+        assert_eq!(read_all(&read).await.unwrap(), b"three");
+        hello(&read);
+        assert_eq!(raw.answer(3).await.0, 200);
+        assert_eq!(at(millis(99), raw.head(5)).await, (408, true));
+        host.turn().await;
+        assert_eq!(host.outcomes()[1..], [(200, Reason::Complete), (408, Reason::BodyIdle)]);
+    });
+}
+
+#[test]
+fn what_is_held_up_goes_on_when_the_program_reads() {
+    narrow().run(async |host| {
+        let mut raw = Raw::open(host).await;
+        let [unread, read] = held_up(&mut raw, host).await;
+        sleep(secs(20)).await;
+        raw.send(frame(DATA, END_STREAM, 1, &[])).await;
+        assert_eq!(read_all(&unread).await.unwrap().len(), 65_535);
+        for (stream, request) in [(1, &unread), (3, &read)] {
+            hello(request);
+            assert_eq!(raw.answer(stream).await.0, 200);
+        }
+        raw.send(frame(DATA, END_STREAM, 5, b"five!")).await;
+        let gathered = host.request().await;
+        assert_eq!(gathered.exchange().buffered().unwrap(), &b"five!"[..]);
+        hello(&gathered);
+        assert_eq!(raw.answer(5).await.0, 200);
+        assert_eq!(host.limits(Reason::BodyIdle), 0);
+    });
+}
+
+#[test]
+fn what_is_held_up_has_the_time_of_a_handler() {
+    narrow().run(async |host| {
+        let mut raw = Raw::open(host).await;
+        let [unread, read] = held_up(&mut raw, host).await;
+        unread.set_limit_text("handler_timeout", "off").unwrap();
+        assert_eq!(at(secs(30), raw.head(3)).await, (504, true));
+        assert!(at(secs(0), raw.head(5)).await.1);
+        assert_eq!((read.cancelled(), unread.cancelled()), (Some(Reason::HandlerTimeout), None));
+        host.turn().await;
+        assert_eq!(host.outcomes(), [(504, Reason::HandlerTimeout); 2]);
+        let spent = host.ended()[0].times;
+        assert!(spent[Phase::Handler.id()] >= secs(30) && spent[Phase::Body.id()] < millis(1), "{spent:?}");
+        unread.abort().unwrap();
+    });
 }
 
 #[test]

@@ -73,6 +73,9 @@ pub(super) struct State {
     pub(super) data_taken: u64,
     /// Octets of DATA that the peer has allowed so far, on all streams together.
     pub(super) window_granted: u64,
+    /// Octets of DATA that came, padding included, and those that the peer was told it may send, on all streams together.
+    pub(super) data_received: u64,
+    pub(super) window_given: u64,
     pub(super) events: Vec<Event>,
 }
 
@@ -104,6 +107,8 @@ impl State {
             head_being_taken: None,
             data_taken: 0,
             window_granted: INITIAL_WINDOW,
+            data_received: 0,
+            window_given: INITIAL_WINDOW,
             events: Vec::new(),
         }
     }
@@ -122,8 +127,10 @@ impl State {
         if piece.begins {
             self.head_received(head);
         }
-        if matches!(head.kind, Kind::Headers | Kind::Continuation) {
-            self.block_received(piece.octets);
+        match head.kind {
+            Kind::Headers | Kind::Continuation => self.block_received(piece.octets),
+            Kind::Data => self.data_received += piece.octets as u64,
+            _ => {}
         }
         if piece.ends {
             self.frame_received(head, &piece.peek);
@@ -298,6 +305,7 @@ impl State {
                 self.close(head.stream);
                 self.events.push(Event::ResetTaken { stream: head.stream, code });
             }
+            Kind::WindowUpdate if head.stream == 0 => self.window_given += u64::from(number(peek, 0)),
             Kind::Settings if !head.is_ack() => self.settings_taken += 1,
             Kind::Ping if !head.is_ack() => self.pings_taken += 1,
             Kind::GoAway => self.goaway_taken = Some(number(peek, 4).into()),

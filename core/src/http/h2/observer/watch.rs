@@ -150,6 +150,12 @@ impl Watch {
         state.window_granted <= state.data_taken
     }
 
+    /// Whether the peer has used up our window for all streams together: it may send no content, however long we wait.
+    pub(crate) fn peer_is_out_of_window(&self) -> bool {
+        let state = self.0.borrow();
+        state.window_given <= state.data_received
+    }
+
     /// Octets of DATA that the stream below took of `stream`; `None` once its end was taken or it was reset.
     pub(crate) fn stream_data_taken(&self, stream: u32) -> Option<u64> {
         self.0.borrow_mut().stream(stream).map(|stream| stream.data_taken)

@@ -125,6 +125,25 @@ fn content_is_told_once_for_a_run_and_trailers_are_content() {
 }
 
 #[test]
+fn the_peer_is_out_of_window_when_it_has_sent_all_that_it_may_padding_included() {
+    let mut bench = Bench::opened(LIMITS);
+    bench.receive(&request(1));
+    for _ in 0..3 {
+        bench.receive(&frame(DATA, 0x8, 1, &[255; 16_384]));
+    }
+    let mut last = frame(DATA, 0, 1, &[7; 16_383]);
+    let end = last.split_off(9 + 16_382);
+    bench.receive(&last);
+    assert!(!bench.watch.peer_is_out_of_window());
+    bench.receive(&end);
+    assert!(bench.watch.peer_is_out_of_window());
+    bench.send(&frame(WINDOW_UPDATE, 0, 1, &1_u32.to_be_bytes()));
+    assert!(bench.watch.peer_is_out_of_window(), "that was the stream's");
+    bench.send(&frame(WINDOW_UPDATE, 0, 0, &1_u32.to_be_bytes()));
+    assert!(!bench.watch.peer_is_out_of_window());
+}
+
+#[test]
 fn the_connection_window_is_what_was_granted_less_what_was_taken() {
     let mut bench = Bench::opened(LIMITS);
     bench.receive(&request(1));
