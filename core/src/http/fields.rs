@@ -70,9 +70,23 @@ impl FieldLines {
             return fault(Fault::TooMany);
         }
         let value = trim(value);
-        self.wire.reserve(name.len() + value.len() + 4);
-        for piece in [name, b": ", value, b"\r\n"] {
-            self.wire.extend_from_slice(piece);
+        let pieces = [name, b": ", value, b"\r\n"];
+        let octets = name.len() + value.len() + 4;
+        if octets <= IN_PLACE {
+            // Put together first: each step of a growing vector costs as much as the copy of a short piece.
+            let mut line = [0; IN_PLACE];
+            let mut rest = &mut line[..];
+            for piece in pieces {
+                let (place, behind) = rest.split_at_mut(piece.len());
+                place.copy_from_slice(piece);
+                rest = behind;
+            }
+            self.wire.extend_from_slice(&line[..octets]);
+        } else {
+            self.wire.reserve(octets);
+            for piece in pieces {
+                self.wire.extend_from_slice(piece);
+            }
         }
         self.count += 1;
         self.has_date |= name.eq_ignore_ascii_case(b"date");
