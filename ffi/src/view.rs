@@ -243,13 +243,11 @@ impl Held {
         if let Some(info) = tls {
             self.tls = TlsInfo::of(info);
         }
-        self.view = RequestView {
-            request: id,
-            headers: self.headers.as_ptr(),
-            header_count: self.headers.len(),
-            tls: if tls.is_some() { &raw const self.tls } else { ptr::null() },
-            ..shown(exchange)
-        };
+        show(&mut self.view, exchange);
+        self.view.request = id;
+        self.view.headers = self.headers.as_ptr();
+        self.view.header_count = self.headers.len();
+        self.view.tls = if tls.is_some() { &raw const self.tls } else { ptr::null() };
         self.queue = queue;
         exchange
     }
@@ -282,34 +280,59 @@ impl Held {
     }
 }
 
-/// The parts of a view that point into the exchange.
-fn shown(exchange: &Exchange) -> RequestView {
+/// The parts of a view that point into the exchange. Written in place: a view is too large to be moved for each request.
+fn show(view: &mut RequestView, exchange: &Exchange) {
     let (head, connection): (_, &ConnectionInfo) = (exchange.head(), exchange.connection());
     let flag = |is: bool, flag: u32| if is { flag } else { 0 };
     let body = exchange.buffered();
-    RequestView {
-        flags: flag(head.target_is_utf8(), TARGET_UTF8)
-            | flag(head.has_content(), HAS_BODY)
-            | flag(body.is_some(), BODY_BUFFERED),
-        connection: connection.id,
-        http_version: version_number(head.version()),
-        listener: connection.listener,
-        method: Str::new(head.method()),
-        scheme: Str::new(head.scheme()),
-        authority: Str::new(head.authority()),
-        target: Str::new(head.target()),
-        path: Str::new(head.path()),
-        query: Str::new(head.query()),
-        peer_ip: Str::new(connection.peer.ip.as_bytes()),
-        local_ip: Str::new(connection.local.ip.as_bytes()),
-        peer_port: connection.peer.port.into(),
-        local_port: connection.local.port.into(),
-        header_block: Str::new(head.header_block()),
-        content_length: head.content_length().map_or(-1, |length| i64::try_from(length).unwrap_or(i64::MAX)),
-        body: body.map_or(Str::EMPTY, |body| Str::new(body)),
-        stream: exchange.stream(),
-        ..RequestView::EMPTY
-    }
+    let RequestView {
+        struct_size,
+        flags,
+        request: _,
+        connection: id,
+        http_version,
+        listener,
+        method,
+        scheme,
+        authority,
+        target,
+        path,
+        query,
+        peer_ip,
+        local_ip,
+        peer_port,
+        local_port,
+        headers: _,
+        header_count: _,
+        header_block,
+        content_length,
+        body: content,
+        tls: _,
+        stream,
+        reserved,
+    } = view;
+    *struct_size = size_of::<RequestView>() as u32;
+    *flags = flag(head.target_is_utf8(), TARGET_UTF8)
+        | flag(head.has_content(), HAS_BODY)
+        | flag(body.is_some(), BODY_BUFFERED);
+    *id = connection.id;
+    *http_version = version_number(head.version());
+    *listener = connection.listener;
+    *method = Str::new(head.method());
+    *scheme = Str::new(head.scheme());
+    *authority = Str::new(head.authority());
+    *target = Str::new(head.target());
+    *path = Str::new(head.path());
+    *query = Str::new(head.query());
+    *peer_ip = Str::new(connection.peer.ip.as_bytes());
+    *local_ip = Str::new(connection.local.ip.as_bytes());
+    *peer_port = connection.peer.port.into();
+    *local_port = connection.local.port.into();
+    *header_block = Str::new(head.header_block());
+    *content_length = head.content_length().map_or(-1, |length| i64::try_from(length).unwrap_or(i64::MAX));
+    *content = body.map_or(Str::EMPTY, |body| Str::new(body));
+    *stream = exchange.stream();
+    *reserved = 0;
 }
 
 fn version_number(version: Version) -> u32 {
