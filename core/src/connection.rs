@@ -1,7 +1,6 @@
 //! One connection from permit to close: its facts, its phase, its clock, its record. It walks through the files named after the
 //! phases and ends here, once, with one reason. What happens inside a phase is not decided here.
 
-use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -100,6 +99,8 @@ pub struct ConnectionInfo {
     pub(crate) load: Arc<Load>,
     /// [`Hooks::cancelled`](crate::Hooks::cancelled).
     pub(crate) watcher: Option<fn(u64, Reason)>,
+    /// The way to the connection from any thread.
+    pub(crate) link: Arc<Link>,
 }
 
 /// Most octets of HTTP/1 content that wait for the program, and of an answer that wait for the peer, unless an eighth of
@@ -111,8 +112,8 @@ const PRESSED_WINDOW: usize = 4 * 1024;
 
 impl ConnectionInfo {
     /// Most octets of an answer that wait for the peer now. Whoever says that there is room says it by this, and whoever takes it.
-    pub(crate) fn window(&self, link: &Link) -> usize {
-        let pressed = link.held.load(Ordering::Relaxed) >= self.pressed_at;
+    pub(crate) fn window(&self) -> usize {
+        let pressed = self.link.held.load(Ordering::Relaxed) >= self.pressed_at;
         if pressed { self.answer_window.min(PRESSED_WINDOW) } else { self.answer_window }
     }
 }
@@ -160,7 +161,6 @@ pub(crate) struct Connection {
     /// Memory that the tally knows of.
     held: u64,
     born: Moment,
-    latest: Cell<Moment>,
     source: Option<IpAddr>,
     slot: ConnectionSlot,
     /// The task that the link knows.
@@ -208,6 +208,7 @@ impl Connection {
             queued: reactor.shared.dispatch.carries_events(),
             load: reactor.shared.load.clone(),
             watcher: reactor.shared.hooks.cancelled,
+            link: arrival.link.clone(),
         });
         let mut connection = Self {
             pending: None,
@@ -229,7 +230,6 @@ impl Connection {
             closed: false,
             held: BASE_OCTETS,
             born: 0,
-            latest: Cell::new(0),
             source: arrival.peer.map(|peer| peer.ip()),
             slot: arrival.slot,
             task: None,
@@ -249,14 +249,12 @@ impl Connection {
 
     /// Reads the clock.
     pub(crate) fn now(&self) -> Moment {
-        let now = self.deadline.now();
-        self.latest.set(now);
-        now
+        self.deadline.now()
     }
 
     /// The clock as it was last read: within a turn, what costs nothing and is not older than the turn.
     pub(crate) fn latest(&self) -> Moment {
-        self.latest.get()
+        self.reactor.deadlines.latest()
     }
 
     pub(crate) fn phase(&self) -> Phase {

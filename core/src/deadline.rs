@@ -32,6 +32,7 @@ pub(crate) struct Deadlines {
     swept: Cell<Instant>,
     /// The clock as it was read last.
     read: Cell<Instant>,
+    latest: Cell<Moment>,
     swept_at: Cell<Moment>,
     /// The moment of the last sweep, for other threads.
     shared: Arc<AtomicU64>,
@@ -51,6 +52,7 @@ impl Deadlines {
         Rc::new(Self {
             swept: Cell::new(Instant::now()),
             read: Cell::new(Instant::now()),
+            latest: Cell::new(0),
             swept_at: Cell::new(0),
             shared,
             entries: RefCell::default(),
@@ -63,7 +65,14 @@ impl Deadlines {
     pub(crate) fn now(&self) -> Moment {
         let instant = Instant::now();
         self.read.set(instant);
-        self.at(instant)
+        let now = self.at(instant);
+        self.latest.set(now);
+        now
+    }
+
+    /// What [`Deadlines::now`] said last: within a turn of a connection, which begins with it, no older than the turn.
+    pub(crate) fn latest(&self) -> Moment {
+        self.latest.get()
     }
 
     /// The instant of the last [`Deadlines::now`].

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::config::{Dispatch, Handler, Hooks, Role};
+use crate::deadline::{STEP, micros};
 use crate::event::{Done, Event};
 use crate::exchange::{CancelHook, Exchange, NOWHERE, Outcome, Ready};
 use crate::queue::{Next, Queue};
@@ -136,7 +137,7 @@ impl Reactor {
     /// Hands a request to the program, or says why there is no room for one more.
     pub(crate) fn dispatch(&self, exchange: &Arc<Exchange>) -> Result<(), Reason> {
         let load = &self.shared.load;
-        let link = &exchange.link;
+        let link = exchange.link();
         let slot = match &self.shared.dispatch {
             Dispatcher::Inline(_) => load.run(link)?,
             _ => load.queue(link)?,
@@ -198,14 +199,18 @@ impl Reactor {
         }
     }
 
-    /// Runs the program's code on the reactor, and reports it when it held everybody else up (`inline_stall`).
+    /// Runs the program's code on the reactor, and reports it when it held everybody else up (`inline_stall`). The clock is read
+    /// behind it, so that its time is not charged to the peer; before it, it was when this turn of the connection began.
     fn watch(&self, code: impl FnOnce()) {
-        let Some(limit) = self.shared.settings.inline_stall else { return code() };
-        // The clock was read when this turn of the connection began: one read per callback, not two.
-        let before = self.deadlines.last_read();
-        let Some(run) = self.observe(code) else { return };
-        self.deadlines.now();
-        let took = self.deadlines.last_read().saturating_duration_since(before);
+        let before = (self.deadlines.latest(), self.deadlines.last_read());
+        let run = self.observe(code);
+        let moments = self.deadlines.now().saturating_sub(before.0);
+        let (Some(limit), Some(run)) = (self.shared.settings.inline_stall, run) else { return };
+        // Moments are cheap to compare, and do not count all of a long stall.
+        if moments < micros(limit.min(STEP)) {
+            return;
+        }
+        let took = self.deadlines.last_read().saturating_duration_since(before.1);
         if took > limit {
             if self.mark.tell(run) {
                 self.tally.inline_stalled();

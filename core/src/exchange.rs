@@ -19,7 +19,7 @@ use crate::chunks::Chunks;
 use crate::connection::{ConnectionInfo, EXCHANGE_OCTETS};
 use crate::deadline::{Moment, PhaseClock, PhaseLimits};
 use crate::http::fields::FieldLines;
-use crate::http::head::Head;
+use crate::http::head::{Head, Storage};
 use crate::http::trailers::Trailers;
 use crate::link::{Link, Order, lock};
 use crate::reactor::panicked_at;
@@ -47,7 +47,6 @@ pub(crate) type ReadyHook = Arc<dyn Fn(Ready) + Send + Sync>;
 pub struct Exchange {
     pub(crate) head: Head,
     pub(crate) connection: Arc<ConnectionInfo>,
-    pub(crate) link: Arc<Link>,
     /// The connection's own key for this exchange: what [`Link::touch`] carries.
     pub(crate) key: u32,
     /// HTTP/2 stream id; 0 on HTTP/1.
@@ -57,6 +56,8 @@ pub struct Exchange {
     /// Which of the server's queues carries the events of this exchange; [`NOWHERE`] until the program is given it.
     pub(crate) queue: AtomicU32,
     delivered: AtomicBool,
+    /// The connection is inside the inline callback and will look by itself, under the lock, when it returns.
+    dispatching: AtomicBool,
     cancelled: AtomicU32,
     /// Octets that count as kept by the program (`max_total_memory_bytes`).
     retained: AtomicU64,
@@ -80,8 +81,6 @@ pub(crate) struct State {
     pub(crate) ready_hook_used: bool,
     ready_running: bool,
     ready_again: [bool; 2],
-    /// The connection is inside the inline callback and will look by itself when it returns.
-    dispatching: bool,
     /// Nothing more can be sent: the exchange is over on the wire.
     pub(crate) over: bool,
     /// How it ended, for the program's last event.
@@ -146,7 +145,8 @@ pub(crate) struct Content {
     /// The program waits for octets that are not here: the body clock runs.
     pub(crate) wanted: bool,
     pub(crate) armed: bool,
-    pub(crate) trailers: Arc<Trailers>,
+    /// None where the peer sent no trailer section.
+    pub(crate) trailers: Option<Arc<Trailers>>,
     pub(crate) waker: Option<Waker>,
 }
 
@@ -222,7 +222,6 @@ impl Exchange {
     pub(crate) fn new(
         head: Head,
         connection: Arc<ConnectionInfo>,
-        link: Arc<Link>,
         place: (u32, u32),
         buffered: Option<Bytes>,
     ) -> Self {
@@ -238,12 +237,12 @@ impl Exchange {
         Self {
             head,
             connection,
-            link,
             key: place.0,
             stream: place.1,
             buffered,
             queue: AtomicU32::new(NOWHERE),
             delivered: AtomicBool::new(false),
+            dispatching: AtomicBool::new(false),
             cancelled: AtomicU32::new(0),
             retained: AtomicU64::new(0),
             tag: AtomicU64::new(0),
@@ -261,7 +260,6 @@ impl Exchange {
                 ready_hook_used: false,
                 ready_running: false,
                 ready_again: [false; 2],
-                dispatching: false,
                 over: false,
                 outcome: None,
                 sleepers: 0,
@@ -279,7 +277,8 @@ impl Exchange {
     pub(crate) fn held(&self, state: &State) -> usize {
         // Content that came with the request stays for views, whether or not it was read.
         let content = self.buffered.as_ref().map_or(state.content.waiting, Bytes::len);
-        EXCHANGE_OCTETS + self.head.heap_bytes() + content + state.content.trailers.block().len()
+        let trailers = state.content.trailers.as_ref().map_or(0, |trailers| trailers.block().len());
+        EXCHANGE_OCTETS + self.head.heap_bytes() + content + trailers
     }
 
     /// The request's head.
@@ -330,22 +329,22 @@ impl Exchange {
 
     /// Drops `value` on the reactor, outside every lock: for values whose end runs the program's code.
     pub fn drop_later(&self, value: Box<dyn Any + Send>) {
-        self.link.run(Box::new(move |_| drop(value)));
+        self.link().run(Box::new(move |_| drop(value)));
     }
 
     /// A bug of ours was caught in a call on this exchange: its connection closes (`internal`) and the server drains.
     pub fn poison(&self, what: &'static str) {
         // Before the program hears of it, and reports a failure that is not its own.
         fail(self, &mut self.lock(), Failure::Bug);
-        self.link.order(Order::Close(Reason::Internal));
+        self.link().order(Order::Close(Reason::Internal));
         let what = what.to_owned() + &panicked_at();
-        self.link.run(Box::new(move |reactor| reactor.shared.poison(&what)));
+        self.link().run(Box::new(move |reactor| reactor.shared.poison(&what)));
     }
 
     /// Makes the connection's task panic: a bug of ours, on request.
     #[cfg(any(test, feature = "test-panic"))]
     pub fn panic_inside(&self) {
-        self.link.panic();
+        self.link().panic();
     }
 
     /// Why the exchange was cancelled; `None` while it lives. One atomic load.
@@ -357,6 +356,11 @@ impl Exchange {
     /// How the exchange ended on the wire; `None` while it lives.
     pub fn outcome(&self) -> Option<Outcome> {
         self.lock().outcome
+    }
+
+    /// The way to its connection.
+    pub(crate) fn link(&self) -> &Arc<Link> {
+        &self.connection.link
     }
 
     /// Whether the program has been given the request.
@@ -391,19 +395,24 @@ impl Exchange {
         state
     }
 
+    /// Read under the lock: who finds it set has changed the state before the connection looks.
+    fn is_dispatching(&self) -> bool {
+        self.dispatching.load(Ordering::Relaxed)
+    }
+
     /// The program did something: the connection is to look, unless it is about to anyway.
     pub(crate) fn touch(&self, state: &State) {
-        if !state.dispatching && !state.over {
-            self.link.touch(self.key);
+        if !self.is_dispatching() && !state.over {
+            self.link().touch(self.key);
         }
     }
 
     /// As [`Exchange::touch`], behind the lock: on one core the connection, once woken, runs at once and would meet it.
     pub(crate) fn unlock_and_touch(&self, state: MutexGuard<'_, State>) {
-        let announce = !state.dispatching && !state.over;
+        let announce = !self.is_dispatching() && !state.over;
         drop(state);
         if announce {
-            self.link.touch(self.key);
+            self.link().touch(self.key);
         }
     }
 
@@ -411,14 +420,14 @@ impl Exchange {
 
     /// Before anybody shares it. `inline`: what the program does inside its callback needs no wake-up.
     pub(crate) fn begin_dispatch(&mut self, now: Moment, inline: bool) {
+        *self.dispatching.get_mut() = inline;
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        state.dispatching = inline;
         state.handler_clock.run(now);
     }
 
     /// After the callback returned: from here on the program's acts are announced through the link.
     pub(crate) fn end_dispatch(&self) {
-        self.lock().dispatching = false;
+        self.dispatching.store(false, Ordering::Relaxed);
     }
 
     /// Content octets arrived.
@@ -475,7 +484,7 @@ impl Exchange {
             Ready::Content
         });
         let answer = &mut state.answer;
-        let room = |queued| queued <= self.connection.window(&self.link) / 2 || gone;
+        let room = |queued| queued <= self.connection.window() / 2 || gone;
         let second = (answer.armed && room(answer.queued)).then(|| {
             answer.armed = false;
             Ready::Room
@@ -542,17 +551,20 @@ impl Exchange {
     }
 }
 
-/// Exchanges that nobody holds any more, kept for their memory: with a burst of streams under way, an allocation of this size
-/// misses the allocator's fast path each time.
+/// Exchanges and heads that nobody holds any more, kept for their memory: with a burst of streams under way, an allocation of an
+/// exchange's size misses the allocator's fast path each time.
 #[derive(Default)]
-pub(crate) struct Spares(RefCell<Vec<Arc<Exchange>>>);
+pub(crate) struct Spares {
+    exchanges: RefCell<Vec<Arc<Exchange>>>,
+    heads: RefCell<Vec<Storage>>,
+}
 
 impl Spares {
     /// Most that a reactor keeps.
     const MAX: usize = 64;
 
     pub(crate) fn make(&self, exchange: Exchange) -> Arc<Exchange> {
-        let Some(mut spare) = self.0.borrow_mut().pop() else { return Arc::new(exchange) };
+        let Some(mut spare) = self.exchanges.borrow_mut().pop() else { return Arc::new(exchange) };
         match Arc::get_mut(&mut spare) {
             Some(place) => {
                 *place = exchange;
@@ -560,6 +572,11 @@ impl Spares {
             }
             None => Arc::new(exchange),
         }
+    }
+
+    /// For the head of the next exchange.
+    pub(crate) fn storage(&self) -> Storage {
+        self.heads.borrow_mut().pop().unwrap_or_default()
     }
 
     /// Takes an exchange that is over, if the program has let go of it too; else it counts to the server's memory until then.
@@ -574,8 +591,10 @@ impl Spares {
         // What the program gave away is its own again now, not when the memory is used next.
         let given = (state.on_ready.take(), state.on_cancel.take(), place.buffered.take());
         drop(given);
-        let mut spares = self.0.borrow_mut();
+        let head = Storage::of(&mut place.head);
+        let mut spares = self.exchanges.borrow_mut();
         if spares.len() < Self::MAX {
+            self.heads.borrow_mut().extend(head);
             spares.push(exchange);
         }
     }

@@ -170,7 +170,7 @@ impl Request {
     /// Time left on the clock that `key` (a time-out of level Q) bounds; `None` = off.
     pub fn remaining(&self, key: &str) -> Result<Option<Duration>, RequestError> {
         let state = self.exchange.lock();
-        let now = self.exchange.link.coarse_now();
+        let now = self.exchange.link().coarse_now();
         let limits = self.exchange.limits(&state);
         let (clock, limits, total) = match key {
             "handler_timeout" => (&state.handler_clock, &limits.handler, true),
@@ -332,7 +332,7 @@ impl Request {
             state.content.wanted = true;
         }
         state.content.armed = true;
-        self.exchange.link.touch(self.exchange.key);
+        self.exchange.link().touch(self.exchange.key);
         Ok(())
     }
 
@@ -342,7 +342,7 @@ impl Request {
         self.writable(&state, 0)?;
         self.can_arm(&state)?;
         state.answer.armed = true;
-        self.exchange.link.touch(self.exchange.key);
+        self.exchange.link().touch(self.exchange.key);
         Ok(())
     }
 
@@ -386,7 +386,7 @@ impl Request {
         if state.content.end != Some(ContentEnd::Complete) || state.content.waiting > 0 {
             return Err(RequestError::State("the content has not been read to its end"));
         }
-        Ok(state.content.trailers.clone())
+        Ok(state.content.trailers.clone().unwrap_or_default())
     }
 
     // ---- answer ----
@@ -525,7 +525,7 @@ impl Request {
     }
 
     fn room(&self, state: &State) -> usize {
-        self.exchange.connection.window(&self.exchange.link).saturating_sub(state.answer.queued)
+        self.exchange.connection.window().saturating_sub(state.answer.queued)
     }
 
     fn append(&self, mut state: MutexGuard<'_, State>, octets: Bytes) {
@@ -607,7 +607,7 @@ impl Request {
             _ => {
                 drop(state);
                 let connection = self.exchange.connection.id;
-                self.exchange.link.run(Box::new(move |reactor| reactor.note_second_answer(connection)));
+                self.exchange.link().run(Box::new(move |reactor| reactor.note_second_answer(connection)));
                 Err(RequestError::State("this request is answered already"))
             }
         }
@@ -616,7 +616,7 @@ impl Request {
 
 impl Drop for Request {
     fn drop(&mut self) {
-        self.exchange.connection.load.leave(self.slot, &self.exchange.link);
+        self.exchange.connection.load.leave(self.slot, self.exchange.link());
         let mut state = self.exchange.lock();
         match state.answer.stage {
             _ if state.over => {}

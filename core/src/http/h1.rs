@@ -293,7 +293,8 @@ impl<'c, T: Transport> Http1<'c, T> {
     fn begin(&mut self, range: std::ops::Range<usize>, now: Moment) -> Step {
         let secure = self.is_secure();
         let end = range.end;
-        let parsed = parse::head(&self.input.octets()[range], secure, &self.limits);
+        let mut storage = self.connection.reactor.exchanges.storage();
+        let parsed = parse::head(&self.input.octets()[range], secure, &self.limits, &mut storage);
         let head = match parsed {
             Ok(head) => head,
             Err(refusal) => return self.refuse(refusal, now),
@@ -335,7 +336,6 @@ impl<'c, T: Transport> Http1<'c, T> {
                 Serving::new(live, &self.limits).refused(503, reason)
             }
         };
-        self.connection.now();
         self.state = State::Serve(Box::new(serving));
         Step::Again
     }

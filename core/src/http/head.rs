@@ -212,16 +212,45 @@ pub(super) struct ControlData<'a> {
     pub(super) authority: &'a [u8],
 }
 
+/// The emptied memory of a head, for the next one.
+#[derive(Default)]
+pub(crate) struct Storage {
+    arena: Vec<u8>,
+    fields: Vec<(u32, u32)>,
+}
+
+impl Storage {
+    /// Most octets that are worth keeping: what most requests need, and little enough to lie idle.
+    const KEPT: usize = 2048;
+
+    /// What a head that nobody reads any more leaves behind; `None`: too much to keep.
+    pub(crate) fn of(head: &mut Head) -> Option<Self> {
+        let (mut arena, mut fields) = (std::mem::take(&mut head.arena), std::mem::take(&mut head.fields));
+        arena.clear();
+        fields.clear();
+        (arena.capacity() + fields.capacity() * size_of::<(u32, u32)>() <= Self::KEPT)
+            .then_some(Self { arena, fields })
+    }
+}
+
 /// Writes a head's arena in the order in which it lies there.
 pub(super) struct Builder {
     head: Head,
 }
 
 impl Builder {
-    /// `octets` and `fields` are upper bounds, so that nothing is allocated twice.
-    pub(super) fn new(control: &ControlData<'_>, traits: Traits, octets: usize, fields: usize) -> Self {
+    /// Uses `storage` up. `octets` and `fields` are upper bounds, so that nothing is allocated twice.
+    pub(super) fn new(
+        control: &ControlData<'_>,
+        traits: Traits,
+        storage: &mut Storage,
+        octets: usize,
+        fields: usize,
+    ) -> Self {
         let ControlData { method, target, parts, authority } = control;
-        let mut arena = Vec::with_capacity(octets);
+        let Storage { mut arena, fields: mut places } = std::mem::take(storage);
+        arena.reserve_exact(octets);
+        places.reserve_exact(fields);
         // The settings keep a head far below 4 GiB, so that offsets fit 32 bits.
         arena.extend_from_slice(method);
         let method_end = arena.len() as u32;
@@ -232,7 +261,7 @@ impl Builder {
         let part = |range: &Range<usize>| (method_end + range.start as u32, method_end + range.end as u32);
         Self {
             head: Head {
-                fields: Vec::with_capacity(fields),
+                fields: places,
                 method_end,
                 target_end,
                 authority: (target_end, block_start),

@@ -150,8 +150,7 @@ impl Live {
         buffered: Option<Bytes>,
     ) -> Result<Self, (Self, Reason)> {
         let now = connection.latest();
-        let mut exchange =
-            Exchange::new(head, connection.info.clone(), connection.link.clone(), (key, stream), buffered);
+        let mut exchange = Exchange::new(head, connection.info.clone(), (key, stream), buffered);
         exchange.begin_dispatch(now, connection.reactor.shared.dispatch.is_inline());
         let exchange = connection.reactor.exchanges.make(exchange);
         let live = Self { dispatched: now, exchange, books };

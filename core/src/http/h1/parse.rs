@@ -8,21 +8,27 @@ use std::mem::MaybeUninit;
 use httparse::{Error, Header, Status};
 
 use crate::http::authority;
-use crate::http::head::{Builder, ControlData, Framing, Head, HeadLimits, Refusal, Traits, Version};
+use crate::http::head::{Builder, ControlData, Framing, Head, HeadLimits, Refusal, Storage, Traits, Version};
 use crate::http::octets::is_token;
 use crate::http::policy::{Expectation, MALFORMED, Noted, TransferEncoding, trim};
 use crate::http::target;
 use crate::reason::Reason;
 
-/// Reads the head that [`Scan`](super::scan::Scan) delimited: from the request line through the empty line.
-pub(crate) fn head(octets: &[u8], secure: bool, limits: &HeadLimits) -> Result<Head, Refusal> {
+/// Reads the head that [`Scan`](super::scan::Scan) delimited: from the request line through the empty line. `storage` is used up
+/// by a head that is taken.
+pub(crate) fn head(
+    octets: &[u8],
+    secure: bool,
+    limits: &HeadLimits,
+    storage: &mut Storage,
+) -> Result<Head, Refusal> {
     let slots = limits.max_header_fields;
     // Slots need no initialisation, so that the stack costs nothing; a head that needs the heap is parsed
     // twice.
     let mut on_stack = [const { MaybeUninit::uninit() }; SLOTS_ON_STACK];
-    match read(octets, secure, &mut on_stack[..slots.min(SLOTS_ON_STACK)]) {
+    match read(octets, secure, &mut on_stack[..slots.min(SLOTS_ON_STACK)], storage) {
         Err(TOO_MANY_FIELDS) if slots > SLOTS_ON_STACK => {
-            read(octets, secure, &mut vec![MaybeUninit::uninit(); slots])
+            read(octets, secure, &mut vec![MaybeUninit::uninit(); slots], storage)
         }
         decided => decided,
     }
@@ -35,24 +41,29 @@ const TOO_MANY_FIELDS: Refusal = Refusal::answer(431, Reason::HeaderFields);
 
 const SYNTAX: Refusal = Refusal::answer(400, Reason::HeaderSyntax);
 
-fn read<'a>(octets: &'a [u8], secure: bool, slots: &mut [MaybeUninit<Header<'a>>]) -> Result<Head, Refusal> {
+fn read<'a>(
+    octets: &'a [u8],
+    secure: bool,
+    slots: &mut [MaybeUninit<Header<'a>>],
+    storage: &mut Storage,
+) -> Result<Head, Refusal> {
     let mut request = httparse::Request::new(&mut []);
     match request.parse_with_uninit_headers(octets, slots) {
         Ok(Status::Complete(len)) if len == octets.len() => {}
         Ok(_) => return Err(SYNTAX),
-        Err(Error::Version) => return served_as_1_1(octets, secure, slots.len()),
+        Err(Error::Version) => return served_as_1_1(octets, secure, slots.len(), storage),
         Err(error) => return Err(why(error, octets)),
     }
     let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version) else {
         return Err(SYNTAX);
     };
     let version = if minor == 0 { Version::Http10 } else { Version::Http11 };
-    build(method.as_bytes(), target.as_bytes(), version, secure, octets.len(), request.headers)
+    build(method.as_bytes(), target.as_bytes(), version, secure, octets.len(), request.headers, storage)
 }
 
 /// httparse takes versions 1.0 and 1.1 only. Later minor versions are served as 1.1 (RFC 9110 §2.5), which
 /// costs a copy that nobody but a tester asks for.
-fn served_as_1_1(octets: &[u8], secure: bool, slots: usize) -> Result<Head, Refusal> {
+fn served_as_1_1(octets: &[u8], secure: bool, slots: usize, storage: &mut Storage) -> Result<Head, Refusal> {
     let line_len = memchr::memchr(b'\r', octets).ok_or(SYNTAX)?;
     let version = octets[..line_len].splitn(3, |octet| *octet == b' ').nth(2).ok_or(SYNTAX)?;
     match version {
@@ -66,7 +77,7 @@ fn served_as_1_1(octets: &[u8], secure: bool, slots: usize) -> Result<Head, Refu
     }
     let mut octets = octets.to_vec();
     octets[line_len - 1] = b'1';
-    read(&octets, secure, &mut vec![MaybeUninit::uninit(); slots])
+    read(&octets, secure, &mut vec![MaybeUninit::uninit(); slots], storage)
 }
 
 /// Which of our two reasons an error of httparse is.
@@ -96,6 +107,7 @@ fn build(
     secure: bool,
     octets: usize,
     fields: &[Header<'_>],
+    storage: &mut Storage,
 ) -> Result<Head, Refusal> {
     if method == b"CONNECT" {
         return Err(Refusal::answer(501, Reason::HeaderPolicy));
@@ -124,7 +136,7 @@ fn build(
     };
     let control = ControlData { method, target, parts, authority };
     // Each field lost a colon and a CRLF or more, and gained two NULs; only the authority stands there twice.
-    let mut builder = Builder::new(&control, traits, octets + authority.len(), fields.len());
+    let mut builder = Builder::new(&control, traits, storage, octets + authority.len(), fields.len());
     let mut lengths = 0;
     for field in fields {
         // Repeated lengths are identical by now, and one line says it all (RFC 9110 §8.6).

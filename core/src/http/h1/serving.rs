@@ -167,7 +167,6 @@ impl Serving {
         }
         for ready in ready.into_iter().flatten() {
             http1.connection.reactor.tell_ready(&exchange, ready);
-            http1.connection.now();
             progressed = true;
         }
         let moved = self.moved;
@@ -474,7 +473,7 @@ impl Serving {
                     Decoded::More => exchange.push_content(state, now, Bytes::new()),
                     Decoded::End => {
                         if let Owed::Chunks(decoder) = std::mem::replace(&mut self.owed, Owed::Nothing) {
-                            state.content.trailers = std::sync::Arc::new(decoder.into_trailers());
+                            state.content.trailers = Some(std::sync::Arc::new(decoder.into_trailers()));
                         }
                         exchange.end_content(state, ContentEnd::Complete);
                     }

@@ -34,7 +34,8 @@ impl Fresh {
     ) -> Self {
         let (parts, content) = request.into_parts();
         let end = content.is_end_stream();
-        let head = Head::from_h2(&parts, end, connection.info.secure, &side.limits);
+        let mut storage = connection.reactor.exchanges.storage();
+        let head = Head::from_h2(&parts, end, connection.info.secure, &side.limits, &mut storage);
         Self {
             id: respond.stream_id().as_u32(),
             head,

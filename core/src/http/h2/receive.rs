@@ -132,7 +132,7 @@ impl Receiving {
                 }
                 Piece::End(trailers) => {
                     if let Some(trailers) = trailers {
-                        state.content.trailers = trailer_section(&trailers, side)?;
+                        state.content.trailers = Some(trailer_section(&trailers, side)?);
                     }
                     exchange.end_content(state, ContentEnd::Complete);
                 }

@@ -170,7 +170,7 @@ impl Stream {
                     let exchange = &live.exchange;
                     let mut state = exchange.lock();
                     exchange.push_content(&mut state, side.now, body);
-                    state.content.trailers = trailers;
+                    state.content.trailers = Some(trailers);
                     exchange.end_content(&mut state, ContentEnd::Complete);
                     drop(state);
                     return self.step(connection, side);

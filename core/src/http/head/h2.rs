@@ -9,7 +9,7 @@ use ::http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, TE, TRANSFER_ENCODING, 
 use ::http::request::Parts;
 
 use crate::http::authority;
-use crate::http::head::{Builder, ControlData, Framing, Head, HeadLimits, Refusal, Traits, Version};
+use crate::http::head::{Builder, ControlData, Framing, Head, HeadLimits, Refusal, Storage, Traits, Version};
 use crate::http::policy::{self, Expectation, Noted};
 use crate::http::target;
 use crate::reason::Reason;
@@ -24,6 +24,7 @@ impl Head {
         end_stream: bool,
         secure: bool,
         limits: &HeadLimits,
+        storage: &mut Storage,
     ) -> Result<Self, Refusal> {
         let octets = check_caps(parts, secure, limits)?;
         let method = parts.method.as_str().as_bytes();
@@ -55,7 +56,7 @@ impl Head {
             te_trailers: noted.te_trailers,
         };
         let control = ControlData { method, target, parts: target_parts, authority };
-        let mut builder = Builder::new(&control, traits, octets, parts.headers.len());
+        let mut builder = Builder::new(&control, traits, storage, octets, parts.headers.len());
         push_fields(&mut builder, &parts.headers);
         Ok(builder.finish())
     }
@@ -161,7 +162,7 @@ mod tests {
     use ::http::Request;
     use ::http::request::{Builder, Parts};
 
-    use crate::http::head::{Framing, Head, HeadLimits, Refusal, Version};
+    use crate::http::head::{Framing, Head, HeadLimits, Refusal, Storage, Version};
     use crate::reason::Reason;
 
     const LIMITS: HeadLimits = HeadLimits {
@@ -176,7 +177,7 @@ mod tests {
     }
 
     fn read(request: Builder) -> Result<Head, Refusal> {
-        Head::from_h2(&parts(request), true, true, &LIMITS)
+        Head::from_h2(&parts(request), true, true, &LIMITS, &mut Storage::default())
     }
 
     fn get(uri: &str) -> Builder {
@@ -195,7 +196,8 @@ mod tests {
             .header("content-length", "5")
             .header("content-length", "5")
             .header("expect", "100-continue");
-        let head = Head::from_h2(&parts(request), false, true, &LIMITS).expect("a head");
+        let head =
+            Head::from_h2(&parts(request), false, true, &LIMITS, &mut Storage::default()).expect("a head");
         assert_eq!(head.method(), b"POST");
         assert_eq!((head.scheme(), head.authority()), (&b"https"[..], &b"A.test:8443"[..]));
         assert_eq!(head.target(), b"/a/b?c=d");
@@ -216,7 +218,8 @@ mod tests {
     fn framing_follows_end_stream_and_length() {
         let lengthless = parts(get("https://a/"));
         for (end_stream, framing) in [(true, Framing::None), (false, Framing::Unknown)] {
-            let head = Head::from_h2(&lengthless, end_stream, true, &LIMITS).expect("a head");
+            let head = Head::from_h2(&lengthless, end_stream, true, &LIMITS, &mut Storage::default())
+                .expect("a head");
             assert_eq!((head.framing(), head.has_content()), (framing, !end_stream));
         }
     }
@@ -246,14 +249,15 @@ mod tests {
             max_cookie_fields: 3,
             max_target_bytes: "/long?target".len(),
         };
-        assert!(Head::from_h2(&long, true, true, &exact).is_ok());
+        assert!(Head::from_h2(&long, true, true, &exact, &mut Storage::default()).is_ok());
         for (limits, status, reason) in [
             (HeadLimits { max_header_bytes: exact.max_header_bytes - 1, ..exact }, 431, Reason::HeaderBytes),
             (HeadLimits { max_header_fields: 1, ..exact }, 431, Reason::HeaderFields),
             (HeadLimits { max_cookie_fields: 2, ..exact }, 431, Reason::HeaderFields),
             (HeadLimits { max_target_bytes: 11, ..exact }, 414, Reason::HeaderTarget),
         ] {
-            let refusal = Head::from_h2(&long, true, true, &limits).expect_err("over the cap");
+            let refusal =
+                Head::from_h2(&long, true, true, &limits, &mut Storage::default()).expect_err("over the cap");
             assert_eq!(refusal, Refusal { status: Some(status), reason });
         }
     }

@@ -6,7 +6,7 @@ use super::{choices, cuts};
 use crate::http::h1::chunked::{Chunked, Decoded};
 use crate::http::h1::parse;
 use crate::http::h1::scan::Scan;
-use crate::http::head::{Framing, Head, HeadLimits, Refusal};
+use crate::http::head::{Framing, Head, HeadLimits, Refusal, Storage};
 use crate::http::octets::{VALUE, all, is_token};
 use crate::proxy::header;
 use crate::settings::ProxyProtocol;
@@ -43,7 +43,7 @@ pub fn head(data: &[u8]) {
         Ok(Some(range)) => {
             assert!(range.len() <= limits.max_header_bytes);
             let end = range.end;
-            match parse::head(&octets[range], choice & 64 != 0, &limits) {
+            match parse::head(&octets[range], choice & 64 != 0, &limits, &mut Storage::default()) {
                 Err(refusal) => check_refusal(refusal),
                 Ok(head) => {
                     check_head(&head, &limits);

@@ -2,9 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::head;
 use crate::http::h1::scan::Scan;
-use crate::http::head::{Framing, Head, HeadLimits, Refusal, Version};
+use crate::http::head::{Framing, Head, HeadLimits, Refusal, Storage, Version};
 use crate::reason::Reason;
 
 const LIMITS: HeadLimits = HeadLimits {
@@ -13,6 +12,10 @@ const LIMITS: HeadLimits = HeadLimits {
     max_cookie_fields: 0,
     max_target_bytes: 8192,
 };
+
+fn head(octets: &[u8], secure: bool, limits: &HeadLimits) -> Result<Head, Refusal> {
+    super::head(octets, secure, limits, &mut Storage::default())
+}
 
 fn parse(text: &str) -> Result<Head, Refusal> {
     head(text.as_bytes(), false, &LIMITS)
@@ -70,6 +73,19 @@ fn an_arena_is_allocated_once() {
     let text = "GET / HTTP/1.1\r\nHost:a-rather-long-name.test\r\nA:b\r\n\r\n";
     let head = parse(text).expect("a head");
     assert_eq!(head.heap_bytes(), text.len() + "a-rather-long-name.test".len() + 2 * 8);
+}
+
+#[test]
+fn a_head_leaves_its_memory_to_the_next_one_unless_it_is_large() {
+    let mut first = request("GET /secret HTTP/1.1", "A: b\r\n").expect("a head");
+    let held = first.heap_bytes();
+    let mut storage = Storage::of(&mut first).expect("small");
+    let next =
+        super::head(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", false, &LIMITS, &mut storage).expect("a head");
+    assert_eq!(next.heap_bytes(), held);
+    assert_eq!((next.target(), next.header_block()), (&b"/"[..], &b"host\0a\0"[..]));
+    let mut large = request("GET / HTTP/1.1", &format!("A: {}\r\n", "b".repeat(3000))).expect("a head");
+    assert!(Storage::of(&mut large).is_none());
 }
 
 #[test]
