@@ -509,7 +509,11 @@ impl Serving {
             state.content_clock.due(&limits.content).map(|(due, strike)| (due, 408, body_reason(strike))),
             state.handler_clock.due(&limits.handler).map(|(due, _)| (due, 504, Reason::HandlerTimeout)),
         ];
-        let due = dues.into_iter().flatten().min_by_key(|(due, ..)| *due);
+        let earlier = |first: Option<Due>, next: Option<Due>| match (first, next) {
+            (Some(first), Some(next)) if next.0 < first.0 => Some(next),
+            (first, next) => first.or(next),
+        };
+        let due = dues.into_iter().fold(None, earlier);
         let decoder = if let Owed::Chunks(decoder) = &self.owed { decoder.heap_bytes() } else { 0 };
         let held = Held { charged: exchange.held(state) + decoder, other: state.answer.queued };
         let stalled = match (sending, receiving) {
@@ -544,6 +548,9 @@ impl Serving {
         self.strike(http1, status, reason, now)
     }
 }
+
+/// When a limit strikes, with which status (0: none can be sent any more), and why.
+type Due = (Moment, u16, Reason);
 
 /// Why content cannot go on.
 enum Fault {

@@ -54,7 +54,8 @@ impl<T: Transport> Http1<'_, T> {
         if let Some(reason) = self.eof {
             return over(End::Close, if begun { reason } else { at_rest(reason) });
         }
-        if self.burst > 0 && self.wire.poll_readable(cx).is_pending() {
+        // Behind an answer there is seldom a next request yet, and to be told so by a read costs a buffer.
+        if self.queued_at == now && self.wire.poll_readable(cx).is_pending() {
             return self.wait_head(cx, now, begun);
         }
         match self.input.poll_fill(cx, &self.connection.reactor.buffers, Pin::new(&mut self.wire)) {
