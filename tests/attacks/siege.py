@@ -252,12 +252,13 @@ class Siege:
         since = min(wire(peer).mark for peer in peers)
         found, deadline = {}, time.monotonic() + timeout
         while True:
-            lines = self.target.events()
-            for event in lines[since:]:
+            # The honest client reads events too, and the list grows meanwhile.
+            fresh = self.target.events()[since:]
+            for event in fresh:
                 key = event.get("peer"), event.get("listener")
                 if event["event"] == "closed" and key in wanted:
                     found[key] = event["reason"]
-            since = len(lines)
+            since += len(fresh)
             if len(found) == len(wanted):
                 return found
             if time.monotonic() > deadline:
@@ -275,6 +276,13 @@ class Siege:
     def check(self, truth, what):
         """Something else that holds of our own server."""
         assert self.foreign or truth, what
+
+    def await_fall(self, key, most, what):
+        """A number of the statistics falls to `most`: what the attack has ended the server ends when it comes to it."""
+        deadline = time.monotonic() + LATE
+        while self.stats().get(key, 0) > most and time.monotonic() < deadline:
+            time.sleep(0.02)
+        self.check(self.stats().get(key, 0) <= most, what)
 
     def note(self, text, count=1):
         """Something else that is told in the table."""

@@ -29,9 +29,6 @@ def test_descriptors(siege):
         # All of it is over: newcomers are served at once again.
         for peer in idle + silent:
             peer.close()
-        deadline = time.monotonic() + 5
-        while attack.stats().get("connections_open", 0) > 2 and time.monotonic() < deadline:
-            time.sleep(0.05)
-        attack.check(attack.stats().get("connections_open", 0) <= 2, "connections were left behind")
+        attack.await_fall("connections_open", 2, "connections were left behind")
         again = attack.secure()
         attack.check(again.ask("/").status == 200, "it has not recovered")

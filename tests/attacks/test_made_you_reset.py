@@ -37,4 +37,4 @@ def test_made_you_reset(siege):
             for how in ("closed", "reset")
         ]
         attack.expect(peers, ends, 0, ("h2.resets", "h2.glitches", "h2.protocol"))
-        attack.check(attack.stats().get("handlers_running", 0) <= 1, "handlers were left behind")
+        attack.await_fall("handlers_running", 1, "handlers were left behind")
