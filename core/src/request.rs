@@ -252,6 +252,12 @@ impl Request {
     /// Whether there is content or its end; otherwise asks the connection for more.
     fn content_state(&self, state: &mut State) -> Result<bool, RequestError> {
         if state.content.waiting > 0 {
+            // A handler that tightens the cap means what it has not read yet as well, whether or not that is here already.
+            if state.overridden.is_some() && self.over_the_cap(state) {
+                state.content.chunks.clear();
+                state.content.waiting = 0;
+                return Err(self.too_large(state));
+            }
             return Ok(true);
         }
         match state.content.end {
@@ -265,15 +271,8 @@ impl Request {
             }
             None => {}
         }
-        if let (Some(announced), Some(cap)) =
-            (state.content.announced, self.exchange.limits(state).max_body_bytes)
-            && announced > cap
-        {
-            // The typed error goes to this read; the connection sends the 413 and raises the cancel signal.
-            state.content.end = Some(ContentEnd::Failed(Reason::BodySize));
-            state.content.told_too_large = true;
-            self.exchange.touch(state);
-            return Err(RequestError::TooLarge);
+        if self.over_the_cap(state) {
+            return Err(self.too_large(state));
         }
         state.content.asked = true;
         if !state.content.wanted {
@@ -281,6 +280,19 @@ impl Request {
             self.exchange.touch(state);
         }
         Ok(false)
+    }
+
+    fn over_the_cap(&self, state: &State) -> bool {
+        let length = state.content.announced.unwrap_or(state.content.received);
+        self.exchange.limits(state).max_body_bytes.is_some_and(|cap| length > cap)
+    }
+
+    /// The typed error goes to this read; the connection sends the 413 and raises the cancel signal.
+    fn too_large(&self, state: &mut State) -> RequestError {
+        state.content.end = Some(ContentEnd::Failed(Reason::BodySize));
+        state.content.told_too_large = true;
+        self.exchange.touch(state);
+        RequestError::TooLarge
     }
 
     fn consumed(&self, state: &mut State, mut octets: usize) {

@@ -136,6 +136,16 @@ def test_a_handler_raises_the_cap_of_its_content(start):
         assert peer.ask("/sink?max_body_bytes=2000", "POST", content=b"x" * 2001).status == 413
 
 
+def test_a_handler_lowers_the_cap_of_content_that_came_with_the_request(start):
+    probe = start()
+    for octets, status in ((1000, 200), (1001, 413)):
+        with secure(probe) as peer:
+            assert peer.ask("/sink?max_body_bytes=1000", "POST", content=b"x" * octets).status == status
+        with secure_h2(probe) as peer:
+            lines = [("content-length", str(octets))]
+            assert peer.ask(1, "/sink?max_body_bytes=1000", "POST", lines, b"x" * octets).status == status
+
+
 def test_an_answer_arrives_although_content_is_still_coming(start):
     """The peer sends all of it before it reads: closing over what is unread would reset the answer away."""
     probe = start(settings={"max_body_bytes": "1000"})

@@ -307,6 +307,22 @@ fn content_of_exactly_the_buffer_comes_with_the_request() {
 }
 
 #[test]
+fn a_tightened_cap_holds_for_content_that_is_here_and_unread() {
+    Setup::kept().run(async |host| {
+        let mut peer = host.connect().await;
+        peer.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n1234567890").await;
+        let request = host.request().await;
+        request.set_limit_text("max_body_bytes", "10").unwrap();
+        assert_eq!(request.read(&mut [0; 1], Some(secs(0))), Ok(Read::Octets(1)));
+        request.set_limit_text("max_body_bytes", "9").unwrap();
+        assert_eq!(request.peek(), Err(RequestError::TooLarge));
+        assert_eq!(request.peek(), Err(RequestError::Cancelled(Reason::BodySize)));
+        assert_eq!(peer.answer().await.status, 413);
+        assert_eq!(host.limits(Reason::BodySize), 1);
+    });
+}
+
+#[test]
 fn a_cap_that_is_off_takes_any_content() {
     Setup::kept().set("max_body_bytes", "off").run(async |host| {
         let mut peer = host.connect().await;
