@@ -4,6 +4,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -45,10 +46,20 @@ const BACK_OFF: (Duration, Duration) = (Duration::from_millis(5), Duration::from
 
 /// A listening socket with its address.
 pub(crate) struct Bound {
+    // In front of the socket, so that the path is gone before nobody listens: a successor would take it for left behind, bind it
+    // anew, and lose it to us.
+    path: Option<RemovedAtTheEnd>,
     socket: OwnedFd,
     pub(crate) address: String,
-    /// A unix socket to remove at the end.
-    path: Option<PathBuf>,
+}
+
+/// A unix socket of ours.
+struct RemovedAtTheEnd(PathBuf);
+
+impl Drop for RemovedAtTheEnd {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 /// Binds and listens. Options that accepted sockets inherit are set here, once: not a system call per connection.
@@ -70,7 +81,7 @@ pub(crate) fn bind(bind: &Bind, settings: &Settings) -> Result<Bound, Error> {
             Ok(Bound {
                 socket: socket.into(),
                 address: format!("unix:{}", path.display()),
-                path: Some(path.clone()),
+                path: Some(RemovedAtTheEnd(path.clone())),
             })
         }
         Bind::Descriptor(descriptor) => {
@@ -110,9 +121,13 @@ fn listen_unix(path: &PathBuf, settings: &Settings) -> io::Result<Socket> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
     let address = SockAddr::unix(path)?;
     if let Err(error) = socket.bind(&address) {
-        // A socket that nobody listens on is what a crashed predecessor left behind.
+        // What a crashed predecessor left behind: a socket, and nobody listens on it. A file that is none refuses to be connected
+        // to just as well; a full backlog would hold a connect that waits.
         let stale = error.kind() == io::ErrorKind::AddrInUse
-            && Socket::new(Domain::UNIX, Type::STREAM, None)?.connect(&address).is_err();
+            && path.symlink_metadata().is_ok_and(|found| found.file_type().is_socket())
+            && Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?
+                .connect(&address)
+                .is_err_and(|refused| refused.kind() == io::ErrorKind::ConnectionRefused);
         if !stale {
             return Err(error);
         }
@@ -146,8 +161,6 @@ pub(crate) fn accept(reactor: &Rc<Reactor>, sockets: Vec<Bound>) {
     for (bound, listener) in sockets.into_iter().zip(reactor.shared.listeners.clone()) {
         let reactor = reactor.clone();
         tasks.push(tokio::task::spawn_local(async move {
-            let path = bound.path.clone();
-            let _removed = RemovedAtTheEnd(path);
             // tokio's listeners cannot wait without accepting, which the pause at `max_connections` needs.
             #[expect(
                 deprecated,
@@ -156,7 +169,9 @@ pub(crate) fn accept(reactor: &Rc<Reactor>, sockets: Vec<Bound>) {
             let socket = AsyncFd::new(bound.socket);
             match socket {
                 Ok(socket) => {
-                    Acceptor { reactor, listener, socket, pause: BACK_OFF.0, told: None }.run().await
+                    Acceptor { _path: bound.path, socket, reactor, listener, pause: BACK_OFF.0, told: None }
+                        .run()
+                        .await
                 }
                 Err(error) => reactor.shared.log(LogLevel::Error, &format!("cannot accept: {error}")),
             }
@@ -171,20 +186,12 @@ pub(crate) fn accept(reactor: &Rc<Reactor>, sockets: Vec<Bound>) {
     });
 }
 
-struct RemovedAtTheEnd(Option<PathBuf>);
-
-impl Drop for RemovedAtTheEnd {
-    fn drop(&mut self) {
-        if let Some(path) = &self.0 {
-            let _ = std::fs::remove_file(path);
-        }
-    }
-}
-
 struct Acceptor {
+    /// As in [`Bound`].
+    _path: Option<RemovedAtTheEnd>,
+    socket: AsyncFd<OwnedFd>,
     reactor: Rc<Reactor>,
     listener: Arc<ListenerState>,
-    socket: AsyncFd<OwnedFd>,
     pause: Duration,
     /// When a pause was last logged: a flood must not be one of the log, too.
     told: Option<Instant>,

@@ -59,3 +59,31 @@ fn the_kernel_completes_no_more_connections_than_the_backlog() {
         assert_eq!(peers.iter().filter(|peer| peer.is_ok()).count(), completed, "{backlog}");
     }
 }
+
+/// A path that no other test uses.
+fn unused(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("bartizan-{name}-{}", std::process::id()))
+}
+
+fn bind_unix(path: &std::path::Path) -> Result<Bound, Error> {
+    bind(&Bind::Unix(path.to_owned()), &Settings::default().effective())
+}
+
+#[test]
+fn a_unix_socket_that_nobody_listens_on_is_taken_over_and_gone_at_the_end() {
+    let path = unused("left-behind");
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let bound = bind_unix(&path).unwrap();
+    assert_eq!(bind_unix(&path).map(|bound| bound.address).unwrap_err().kind(), crate::error::ErrorKind::Io);
+    drop(bound);
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_file_that_is_no_socket_stays_where_a_unix_socket_should_be() {
+    let path = unused("no-socket");
+    std::fs::write(&path, "precious").unwrap();
+    assert!(bind_unix(&path).is_err());
+    assert_eq!(std::fs::read(&path).unwrap(), b"precious");
+    std::fs::remove_file(&path).unwrap();
+}
