@@ -989,8 +989,8 @@ bartizan_status bartizan_queue_release(struct bartizan_queue *queue,
 /// @err E_NULL.
 BARTIZAN_API bartizan_status bartizan_queue_wake(struct bartizan_queue *queue);
 
-/// Frees a queue and the records that it handed out. Requests that wait in it get 503, and so do those that its server
-/// sends there later; ids that were handed out stay valid.
+/// Frees a queue and the records that it handed out. Its requests that are not answered get 503, whether they wait in it, were
+/// handed out, or are sent there later; ids that were handed out stay valid.
 ///
 /// @own takes the queue and the records that it handed out.
 /// @null ignored.

@@ -306,6 +306,21 @@ pub(crate) fn hold(id: RequestId) -> Result<Arc<Held>, Code> {
     state.held.clone().ok_or(Code::Handle)
 }
 
+/// Refuses what a queue has handed out and nobody has answered: no event about it comes any more.
+pub(crate) fn refuse_those_of(queue: &Arc<Queue>) {
+    for chunk in TABLE.iter().map_while(OnceLock::get).filter(|chunk| chunk.home.is_here()) {
+        for slot in chunk.slots.iter().filter(|slot| slot.live.load(Ordering::SeqCst) != 0) {
+            let held = lock(&slot.state).held.clone();
+            if let Some(held) = held
+                && held.queue().is_some_and(|of| Arc::ptr_eq(of, queue))
+                && let Ok(request) = held.request()
+            {
+                request.fail(Failure::Refused);
+            }
+        }
+    }
+}
+
 /// Runs the inside of a call about a request; after a bug of ours its connection closes and its server drains.
 pub(crate) fn call(id: RequestId, call: impl FnOnce() -> Result<Status, Code>) -> Status {
     guard::drained(call, || {

@@ -355,8 +355,8 @@ pub extern "C" fn bartizan_queue_wake(queue: *mut Queue) -> Status {
     OK
 }
 
-/// Frees a queue and the records that it handed out. Requests that wait in it get 503, and so do those that its server
-/// sends there later; ids that were handed out stay valid.
+/// Frees a queue and the records that it handed out. Its requests that are not answered get 503, whether they wait in it, were
+/// handed out, or are sent there later; ids that were handed out stay valid.
 ///
 /// @own takes the queue and the records that it handed out.
 /// @null ignored.
@@ -365,5 +365,12 @@ pub extern "C" fn bartizan_queue_wake(queue: *mut Queue) -> Status {
 /// @err none.
 #[unsafe(no_mangle)]
 pub extern "C" fn bartizan_queue_free(queue: *mut Queue) {
-    guard::free(queue, |queue| queue.home, |queue| queue.core.abandon());
+    guard::free(
+        queue,
+        |queue| queue.home,
+        |queue| {
+            queue.core.abandon();
+            ids::refuse_those_of(&queue.core);
+        },
+    );
 }

@@ -189,13 +189,20 @@ static void records_come_through_the_queue_when_asked_for(void) {
 static void a_freed_queue_answers_503_for_its_requests(void) {
     bartizan_queue *queue;
     bartizan_server *server = serve_queue(&queue, 0);
+    bartizan_request taken;
     char reply[512];
-    int waiting = dial(server);
+    int held = dial(server), waiting = dial(server);
+    say(held, GET("/"));
+    taken = await(queue, BARTIZAN_EV_REQUEST).request;
     say(waiting, GET("/"));
     CHECK(readable(queue, 10000) == 1);
     bartizan_queue_free(queue);
     CHECK(hear(waiting, reply, sizeof reply, NULL) > 0 && strstr(reply, "HTTP/1.1 503") == reply);
+    CHECK(hear(held, reply, sizeof reply, NULL) > 0 && strstr(reply, "HTTP/1.1 503") == reply);
+    CHECK(bartizan_respond(taken, 200, NULL, 0, "late", 4) < 0);
+    EXPECT(BARTIZAN_OK, bartizan_request_release(taken));
     close(waiting);
+    close(held);
     stop(server);
 }
 
