@@ -2,10 +2,11 @@
 //! bases; which failure becomes which class is decided here and nowhere else.
 
 use std::error::Error as _;
+use std::path::Path;
 
 use bartizan::{Error, ErrorKind, Reason, RequestError};
 use pyo3::PyTypeInfo;
-use pyo3::exceptions::{PyRuntimeError, PyTimeoutError, PyValueError};
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTimeoutError, PyValueError};
 use pyo3::import_exception;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -57,6 +58,18 @@ pub(crate) fn of_descriptor(number: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
     match why {
         Ok(errno) => BindError::new_err((errno, format!("descriptor {number} cannot be used: {error}"))),
         Err(_) => error,
+    }
+}
+
+/// What the system says of a file that is to be sent: with its name, as `open` would say it.
+pub(crate) fn of_file(path: &Path, error: &std::io::Error) -> PyErr {
+    let text = error.to_string();
+    match error.raw_os_error() {
+        Some(number) => {
+            let text = text.split(" (os error").next().unwrap_or(&text).to_owned();
+            PyOSError::new_err((number, text, path.as_os_str().to_owned()))
+        }
+        None => PyOSError::new_err(text),
     }
 }
 

@@ -105,14 +105,14 @@ impl Headers {
     }
 
     /// The value of this name, or `default`.
-    #[pyo3(signature = (name, default = None, /))]
+    #[pyo3(signature = (key, default = None))]
     fn get<'py>(
         &self,
         py: Python<'py>,
-        name: &str,
+        key: &str,
         default: Option<Bound<'py, PyAny>>,
     ) -> Option<Bound<'py, PyAny>> {
-        self.find(name).map(|value| PyString::new(py, &value).into_any()).or(default)
+        self.find(key).map(|value| PyString::new(py, &value).into_any()).or(default)
     }
 
     /// Each name once.
@@ -131,7 +131,6 @@ impl Headers {
     }
 
     /// The values of this name, one per field line.
-    #[pyo3(signature = (name, /))]
     fn get_all<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyTuple>> {
         let mut values = Vec::new();
         self.each(|known, value| {

@@ -36,7 +36,7 @@ pub(crate) fn launch(py: Python<'_>, plan: Plan, loop_thread: Option<u64>) -> Py
     let is_async = aio(py)?.call_method1(intern!(py, "is_async"), (&handler,))?.is_truthy()?;
     if is_async && (loop_thread.is_none() || inline) {
         return Err(PyRuntimeError::new_err(
-            "an async handler runs on the loop of `async with server`, and in no other mode",
+            "an async handler runs on the loop of `async with server` or `server.run`, and in no other mode",
         ));
     }
     // Asked once: a server that nobody listens to makes no records.

@@ -4,11 +4,12 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use std::sync::Arc;
 
 use bartizan::settings::{Level, Overrides};
+use bartizan::tls::normalize_server_name;
 use bartizan::{Bind, Cidr, Listener as Description};
 use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyInt};
+use pyo3::types::{PyBool, PyDict, PyInt, PyMapping};
 
 use crate::errors::{self, ConfigError};
 use crate::settings::{self, Value};
@@ -35,16 +36,21 @@ impl Listener {
         bind: &Bound<'_, PyAny>,
         tls: Option<&Bound<'_, Tls>>,
         trust_proxy: Vec<String>,
-        server_names: Option<&Bound<'_, PyDict>>,
+        server_names: Option<&Bound<'_, PyMapping>>,
         settings: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
         let mut faults = Vec::new();
         let overrides = overrides(Level::Listener, settings, &mut faults)?;
         let trust_proxy = networks(&trust_proxy, &mut faults);
         let mut names = Vec::new();
-        for (name, values) in server_names.into_iter().flat_map(|names| names.iter()) {
-            let values = values.cast::<PyDict>()?;
-            names.push((name.extract()?, self::overrides(Level::ServerName, Some(values), &mut faults)?));
+        for pair in server_names.map(|names| names.items()).transpose()?.into_iter().flatten() {
+            let (name, values): (String, Bound<'_, PyMapping>) = pair.extract()?;
+            if let Err(error) = normalize_server_name(&name) {
+                faults.extend_from_slice(error.faults());
+            }
+            let given = PyDict::new(py);
+            given.update(&values)?;
+            names.push((name, self::overrides(Level::ServerName, Some(&given), &mut faults)?));
         }
         let bind = read_bind(bind, &mut faults)?;
         match bind {

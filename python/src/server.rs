@@ -138,8 +138,11 @@ impl Server {
     /// Starts, and serves until a signal or `stop`.
     #[pyo3(signature = (*, install_signal_handlers = true))]
     fn run(slf: &Bound<'_, Self>, install_signal_handlers: bool) -> PyResult<()> {
-        let run = slf.py().import("bartizan._run")?.getattr(intern!(slf.py(), "run"))?;
-        run.call1((slf, install_signal_handlers)).map(drop)
+        let py = slf.py();
+        let handler = lock(&slf.get().state).plan.handler.as_ref().map(|handler| handler.clone_ref(py));
+        let on_loop = aio(py)?.call_method1(intern!(py, "is_async"), (handler,))?.is_truthy()?;
+        let name = if on_loop { intern!(py, "run_on_loop") } else { intern!(py, "run") };
+        py.import("bartizan._run")?.call_method1(name, (slf, install_signal_handlers)).map(drop)
     }
 
     /// Replaces identities and policy of a listener, for new handshakes only.

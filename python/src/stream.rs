@@ -39,22 +39,27 @@ pub(crate) fn pump(request: &Bound<'_, Request>, rest: Rest) -> PyResult<()> {
             sent?;
         }
         Content::File(path) => {
-            let mut file = File::open(&path)?;
-            let length = file.metadata()?.len();
+            let mut chunk = vec![0; FILE_CHUNK];
+            // Read before the head goes out: a directory can be opened, and only then cannot be read.
+            let opened = py.detach(|| -> std::io::Result<_> {
+                let mut file = File::open(&path)?;
+                let length = file.metadata()?.len();
+                let octets = file.read(&mut chunk)?;
+                Ok((file, length, octets))
+            });
+            let (mut file, length, mut octets) = opened.map_err(|error| errors::of_file(&path, &error))?;
             begin(py, exchange, status, &fields, Some(length))?;
             let handle = exchange.share().map_err(|error| errors::of_request(py, error))?;
             py.detach(|| -> std::io::Result<Result<(), RequestError>> {
-                let mut chunk = vec![0; FILE_CHUNK];
-                loop {
-                    let octets = file.read(&mut chunk)?;
-                    if octets == 0 {
-                        return Ok(Ok(()));
-                    }
+                while octets > 0 {
                     if let Err(error) = write_all(&handle, &chunk[..octets]) {
                         return Ok(Err(error));
                     }
+                    octets = file.read(&mut chunk)?;
                 }
-            })?
+                Ok(Ok(()))
+            })
+            .map_err(|error| errors::of_file(&path, &error))?
             .map_err(|error| errors::of_request(py, error))?;
         }
         Content::AsyncIterable(_) => {

@@ -3,9 +3,9 @@
 use bartizan::Error;
 use bartizan::tls::{ClientAuth, Identity, TICKET_KEY_LEN, Tls as Description};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyTuple, PyType};
+use pyo3::types::{PyBytes, PyList, PyMapping, PyTuple, PyType};
 
-use crate::errors::{self, ConfigError, TlsError};
+use crate::errors::{self, TlsError};
 
 /// Certificate, key and policy of a listener.
 #[pyclass(frozen, module = "bartizan")]
@@ -41,7 +41,7 @@ impl Tls {
         client_auth: &str,
         client_ca: Option<&Bound<'_, PyAny>>,
         crl: Option<&Bound<'_, PyAny>>,
-        server_names: Option<&Bound<'_, PyDict>>,
+        server_names: Option<&Bound<'_, PyMapping>>,
         ticket_keys: Option<Vec<Vec<u8>>>,
     ) -> PyResult<Self> {
         let mut builder = Builder::new(policy);
@@ -72,7 +72,7 @@ impl Tls {
         client_auth: &str,
         client_ca: Option<&Bound<'_, PyAny>>,
         crl: Option<&Bound<'_, PyAny>>,
-        server_names: Option<&Bound<'_, PyDict>>,
+        server_names: Option<&Bound<'_, PyMapping>>,
         ticket_keys: Option<Vec<Vec<u8>>>,
     ) -> PyResult<Self> {
         let names = names.extract::<Vec<String>>()?;
@@ -109,27 +109,19 @@ impl Names {
 struct Builder {
     tls: Description,
     faults: Vec<String>,
-    /// A certificate or key is among the faults: the class is `TlsError`.
-    is_tls: bool,
 }
 
 impl Builder {
     fn new(policy: &str) -> Self {
-        let mut builder = Self { tls: Description::new(), faults: Vec::new(), is_tls: false };
+        let mut builder = Self { tls: Description::new(), faults: Vec::new() };
         builder.note(|tls| tls.policy(policy).map(drop));
         builder
     }
 
     fn note(&mut self, set: impl FnOnce(&mut Description) -> Result<(), Error>) {
         if let Err(error) = set(&mut self.tls) {
-            self.is_tls |= error.kind() == bartizan::ErrorKind::Tls;
             self.faults.extend_from_slice(error.faults());
         }
-    }
-
-    fn fault(&mut self, fault: String) {
-        self.is_tls = true;
-        self.faults.push(fault);
     }
 
     fn lists(
@@ -161,7 +153,7 @@ impl Builder {
     ) -> PyResult<()> {
         let Some(cert) = cert else {
             if key.is_some() {
-                self.fault("key: there is no cert that it belongs to".into());
+                self.faults.push("key: there is no cert that it belongs to".into());
             }
             return Ok(());
         };
@@ -175,7 +167,7 @@ impl Builder {
                 tls.identity(None, identity?).map(drop)
             }),
             (chain, key) => {
-                [chain.err(), key.err()].into_iter().flatten().for_each(|fault| self.fault(fault))
+                [chain.err(), key.err()].into_iter().flatten().for_each(|fault| self.faults.push(fault))
             }
         }
         Ok(())
@@ -201,17 +193,17 @@ impl Builder {
             let Some(source) = source else { continue };
             match read_pem(source, what)? {
                 Ok(octets) => pem.extend([octets, b"\n".to_vec()].concat()),
-                Err(fault) => self.fault(fault),
+                Err(fault) => self.faults.push(fault),
             }
         }
         self.note(|tls| tls.client_auth(mode, &pem).map(drop));
         Ok(())
     }
 
-    fn names(&mut self, names: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
-        for (name, other) in names.into_iter().flat_map(|names| names.iter()) {
-            let name: String = name.extract()?;
-            let other = other.cast::<Tls>()?;
+    fn names(&mut self, names: Option<&Bound<'_, PyMapping>>) -> PyResult<()> {
+        let Some(names) = names else { return Ok(()) };
+        for pair in names.items()? {
+            let (name, other): (String, Bound<'_, Tls>) = pair.extract()?;
             self.note(|tls| tls.server_name(&name, &other.get().description).map(drop));
         }
         Ok(())
@@ -229,11 +221,7 @@ impl Builder {
         if self.faults.is_empty() {
             return Ok(Tls { description: self.tls });
         }
-        Err(if self.is_tls {
-            errors::of_faults::<TlsError>(py, &self.faults)
-        } else {
-            errors::of_faults::<ConfigError>(py, &self.faults)
-        })
+        Err(errors::of_faults::<TlsError>(py, &self.faults))
     }
 }
 

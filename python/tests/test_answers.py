@@ -63,6 +63,17 @@ def test_a_path_is_sent_with_its_length_and_type(serve: Serve, tmp_path: Path) -
     assert (answer.headers["content-length"], answer.headers["content-type"]) == ("300000", "text/html")
 
 
+@pytest.mark.parametrize("mode", ["workers", "inline"])
+def test_a_path_that_cannot_be_read_is_a_500(
+    serve: Serve, records: list[logging.LogRecord], tmp_path: Path, mode: str
+) -> None:
+    server = serve(lambda request: tmp_path / request.query, mode=mode)
+    assert (fetch(server, "/?").status, fetch(server, "/?missing").status) == (500, 500)
+    errors = [record.exc_info[1] for record in records if record.exc_info]
+    assert [type(error) for error in errors] == [IsADirectoryError, FileNotFoundError]
+    assert [error.filename for error in errors if isinstance(error, OSError)] == [str(tmp_path), str(tmp_path / "missing")]
+
+
 @pytest.mark.parametrize(
     "answer",
     [None, 7, {"a": 1}, (200,), (200, {}, b"", b""), ("200", b""), (200, None, b""), (200, "text", b""), object()],

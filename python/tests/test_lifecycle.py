@@ -178,15 +178,24 @@ print("ended", flush=True)
 """
 
 
+ON_LOOP = (
+    RUN.replace("threading, time", "threading, time, asyncio")
+    .replace("def handler", "async def handler")
+    .replace("time.sleep({slow})", "await asyncio.sleep({slow})")
+)
+runs = pytest.mark.parametrize("run", [RUN, ON_LOOP], ids=["workers", "loop"])
+
+
 def connect(process: "subprocess.Popen[str]") -> socket.socket:
     assert process.stdout is not None
     host, _, port = process.stdout.readline().strip().rpartition(":")
     return socket.create_connection((host, int(port)), timeout=10)
 
 
+@runs
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_run_ends_with_a_signal_and_open_connections(number: int) -> None:
-    process = python(RUN.format(slow=0))
+def test_run_ends_with_a_signal_and_open_connections(number: int, run: str) -> None:
+    process = python(run.format(slow=0))
     with connect(process) as peer:
         peer.sendall(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
         assert b"ok" in peer.recv(1000)
@@ -195,8 +204,9 @@ def test_run_ends_with_a_signal_and_open_connections(number: int) -> None:
     assert (process.returncode, out, errors) == (0, "ended\n", "")
 
 
-def test_a_request_in_flight_is_finished_after_the_first_signal() -> None:
-    process = python(RUN.format(slow=1))
+@runs
+def test_a_request_in_flight_is_finished_after_the_first_signal(run: str) -> None:
+    process = python(run.format(slow=1))
     with connect(process) as peer:
         peer.sendall(b"GET /slow HTTP/1.1\r\nhost: a\r\n\r\n")
         assert process.stdout is not None and process.stdout.readline() == "slow\n"
@@ -206,8 +216,9 @@ def test_a_request_in_flight_is_finished_after_the_first_signal() -> None:
     assert process.returncode == 0
 
 
-def test_the_second_signal_forces() -> None:
-    process = python(RUN.format(slow=2))
+@runs
+def test_the_second_signal_forces(run: str) -> None:
+    process = python(run.format(slow=2))
     with connect(process) as peer:
         peer.sendall(b"GET /slow HTTP/1.1\r\nhost: a\r\n\r\n")
         assert process.stdout is not None and process.stdout.readline() == "slow\n"

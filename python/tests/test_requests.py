@@ -53,8 +53,8 @@ def test_headers_are_a_mapping_without_case(serve: Serve) -> None:
     assert list(headers) == ["host", "x-one", "cookie"]
     assert len(headers) == 3
     assert "COOKIE" in headers and "x-two" not in headers and 1 not in headers
-    assert headers.get("x-two") is None and headers.get("x-two", "d") == "d"
-    assert headers.get_all("x-one") == ("1", "é") and headers.get_all("none") == ()
+    assert headers.get("x-two") is None and headers.get("x-two", default="d") == "d"
+    assert headers.get_all("x-one") == ("1", "é") and headers.get_all(name="none") == ()
     assert dict(headers) == {"host": "a", "x-one": "1, é", "cookie": "a=1; b=2"}
     assert headers == dict(headers)
     assert headers.raw[1] == (b"x-one", b"1") and headers.raw[3] == (b"x-one", b"\xe9")

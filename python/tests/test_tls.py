@@ -3,6 +3,7 @@ import socket
 import ssl
 import subprocess
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import bartizan
@@ -164,7 +165,9 @@ def test_clients_show_certificates_that_are_not_revoked(authority: Authority) ->
 
 def test_server_names_have_identities_and_settings(authority: Authority) -> None:
     one, two = authority.issue("one.example"), authority.issue("two.example")
-    tls = bartizan.Tls(*one, server_names={"two.example": bartizan.Tls(*two), "*.deep.example": bartizan.Tls(*two)})
+    # Any mapping will do.
+    names = MappingProxyType({"two.example": bartizan.Tls(*two), "*.deep.example": bartizan.Tls(*two)})
+    tls = bartizan.Tls(*one, server_names=names)
     listener = bartizan.Listener("127.0.0.1:0", tls=tls, server_names={"two.example": {"max_target_bytes": 1}})
     with bartizan.Server(listener, handler=lambda request: b"named", io_threads=1, worker_threads=1) as server:
         host, _, port = server.address.rpartition(":")

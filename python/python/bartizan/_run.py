@@ -1,4 +1,5 @@
 """`Server.run`: signal handlers, which belong to the main thread and to Python."""
+import asyncio
 import signal
 import threading
 from collections.abc import Iterator
@@ -17,6 +18,19 @@ def run(server: Any, install_signal_handlers: bool) -> None:
             server.stop(0)
             server.wait()
             raise
+    if len(received) > 1:
+        raise KeyboardInterrupt
+
+
+def run_on_loop(server: Any, install_signal_handlers: bool) -> None:
+    """The same for an async handler: on an event loop of its own."""
+
+    async def serve() -> None:
+        async with server:
+            await server.closed()
+
+    with _signals(server, install_signal_handlers) as received:
+        asyncio.run(serve())
     if len(received) > 1:
         raise KeyboardInterrupt
 
