@@ -210,8 +210,8 @@ class Request:
             "version": text(info.version_name).decode(),
             "suite": text(info.suite_name).decode(),
             "group": text(info.group_name).decode(),
-            "server_name": text(info.server_name).decode(),
-            "alpn": text(info.alpn).decode(),
+            "server_name": text(info.server_name).decode() or None,
+            "alpn": text(info.alpn).decode() or None,
             "resumed": bool(info.resumed),
             "peer_certificates": info.peer_certificates,
         }

@@ -34,8 +34,9 @@ end
 
 local function tls_record(tls)
   if not tls then return 'null' end
-  for key, value in pairs(tls) do tls[key] = type(value) == 'string' and quoted(value) or tostring(value) end
-  return object(tls)
+  local shown = { server_name = 'null', alpn = 'null' }
+  for key, value in pairs(tls) do shown[key] = type(value) == 'string' and quoted(value) or tostring(value) end
+  return object(shown)
 end
 
 -- ---- values of the target ----

@@ -41,6 +41,9 @@ function Request:peer() return address(self:shown().peer_ip, self:shown().peer_p
 
 function Request:from() return address(self:shown().local_ip, self:shown().local_port) end
 
+-- nil where the client named none.
+local function optional(str) return str.len > 0 and text(str) or nil end
+
 -- What the handshake negotiated; nil on cleartext.
 function Request:tls()
   local info = self:shown().tls
@@ -49,8 +52,8 @@ function Request:tls()
     version = text(info.version_name),
     suite = text(info.suite_name),
     group = text(info.group_name),
-    server_name = text(info.server_name),
-    alpn = text(info.alpn),
+    server_name = optional(info.server_name),
+    alpn = optional(info.alpn),
     resumed = info.resumed ~= 0,
     peer_certificates = info.peer_certificates,
   }

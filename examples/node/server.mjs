@@ -301,8 +301,8 @@ class Request {
       version: info.text(TLS.version_name),
       suite: info.text(TLS.suite_name),
       group: info.text(TLS.group_name),
-      server_name: info.text(TLS.server_name),
-      alpn: info.text(TLS.alpn),
+      server_name: info.text(TLS.server_name) || null,
+      alpn: info.text(TLS.alpn) || null,
       resumed: info.u32(TLS.resumed) !== 0,
       peer_certificates: info.u32(TLS.peer_certificates),
     };

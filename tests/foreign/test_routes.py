@@ -2,13 +2,14 @@
 
 import hashlib
 import json
+import socket
 import time
 
 import frames
 import pytest
 from client import Client
 from frames import secure_h2
-from wire import clear, secure
+from wire import clear, secure, tls_context
 
 HELLO = b"Hello, World!"
 
@@ -40,6 +41,15 @@ def test_inspect_shows_the_request(client, probe):
     assert (tls["version"], tls["alpn"], tls["server_name"]) == ("TLSv1.3", client.protocol, "localhost")
     assert tls["suite"].startswith("TLS_") and tls["group"]
     assert (tls["resumed"], tls["peer_certificates"]) == (False, 0)
+
+
+def test_what_a_client_does_not_name_is_null(probe):
+    context = tls_context(())
+    with socket.create_connection(probe.address(1), 10) as plain, context.wrap_socket(plain) as peer:
+        peer.sendall(b"GET /inspect HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        with peer.makefile("rb") as answer:
+            tls = json.loads(answer.read().partition(b"\r\n\r\n")[2])["tls"]
+    assert (tls["server_name"], tls["alpn"]) == (None, None)
 
 
 def test_inspect_shows_trailers(probe):

@@ -24,15 +24,15 @@ import (
 // Field is one field line of a header or trailer section.
 type Field struct{ Name, Value string }
 
-// TLS is what the handshake of a connection negotiated.
+// TLS is what the handshake of a connection negotiated. ServerName and ALPN are nil where the client named none.
 type TLS struct {
-	Version          string `json:"version"`
-	Suite            string `json:"suite"`
-	Group            string `json:"group"`
-	ServerName       string `json:"server_name"`
-	ALPN             string `json:"alpn"`
-	Resumed          bool   `json:"resumed"`
-	PeerCertificates int    `json:"peer_certificates"`
+	Version          string  `json:"version"`
+	Suite            string  `json:"suite"`
+	Group            string  `json:"group"`
+	ServerName       *string `json:"server_name"`
+	ALPN             *string `json:"alpn"`
+	Resumed          bool    `json:"resumed"`
+	PeerCertificates int     `json:"peer_certificates"`
 }
 
 // Request is one request and its answer. Everything in it is a copy, so it may outlive the handler; its methods then return
@@ -81,11 +81,19 @@ func newRequest(s *Server, view *C.bartizan_request_view) *Request {
 		readable: make(chan struct{}, 1), writable: make(chan struct{}, 1), over: make(chan struct{}),
 	}
 	if tls := view.tls; tls != nil {
-		r.TLS = &TLS{text(tls.version_name), text(tls.suite_name), text(tls.group_name), text(tls.server_name),
-			text(tls.alpn), tls.resumed != 0, int(tls.peer_certificates)}
+		r.TLS = &TLS{text(tls.version_name), text(tls.suite_name), text(tls.group_name), optional(tls.server_name),
+			optional(tls.alpn), tls.resumed != 0, int(tls.peer_certificates)}
 	}
 	r.context, r.cancel = context.WithCancelCause(context.Background())
 	return r
+}
+
+func optional(str C.bartizan_str) *string {
+	if str.len == 0 {
+		return nil
+	}
+	copied := text(str)
+	return &copied
 }
 
 func fields(at *C.bartizan_header, count C.size_t) []Field {

@@ -23,14 +23,14 @@ public final class Request {
     /** A field line of a header or trailer section; names of requests are in lower case. */
     public record Field(String name, String value) {}
 
-    /** What the handshake negotiated. */
+    /** What the handshake negotiated; `serverName` and `alpn` are null where the client named none. */
     public record Tls(
             String version, String suite, String group, String serverName, String alpn, boolean resumed, int peerCertificates) {
         private static Tls of(Pointer info) {
             return new Tls(
                     text(info, Abi.TLS_INFO.at("version_name")), text(info, Abi.TLS_INFO.at("suite_name")),
-                    text(info, Abi.TLS_INFO.at("group_name")), text(info, Abi.TLS_INFO.at("server_name")),
-                    text(info, Abi.TLS_INFO.at("alpn")), info.getInt(Abi.TLS_INFO.at("resumed")) != 0,
+                    text(info, Abi.TLS_INFO.at("group_name")), optional(info, Abi.TLS_INFO.at("server_name")),
+                    optional(info, Abi.TLS_INFO.at("alpn")), info.getInt(Abi.TLS_INFO.at("resumed")) != 0,
                     info.getInt(Abi.TLS_INFO.at("peer_certificates")));
         }
     }
@@ -92,6 +92,11 @@ public final class Request {
     private static String text(Pointer structure, long at) {
         int length = (int) structure.getLong(at + At.LEN);
         return length == 0 ? "" : new String(structure.getPointer(at).getByteArray(0, length), ISO_8859_1);
+    }
+
+    private static String optional(Pointer structure, long at) {
+        String text = text(structure, at);
+        return text.isEmpty() ? null : text;
     }
 
     private static String address(String ip, int port) {

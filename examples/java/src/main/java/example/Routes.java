@@ -156,8 +156,11 @@ final class Routes {
     }
 
     private static Map<String, Object> tls(Request.Tls tls) {
-        return Map.of("version", tls.version(), "suite", tls.suite(), "group", tls.group(), "server_name", tls.serverName(),
-                "alpn", tls.alpn(), "resumed", tls.resumed(), "peer_certificates", tls.peerCertificates());
+        Map<String, Object> seen = new LinkedHashMap<>(Map.of("version", tls.version(), "suite", tls.suite(), "group", tls.group(),
+                "resumed", tls.resumed(), "peer_certificates", tls.peerCertificates()));
+        seen.put("server_name", tls.serverName());
+        seen.put("alpn", tls.alpn());
+        return seen;
     }
 
     private static String json(Object value) {
