@@ -3,12 +3,16 @@
 //! one phase at a time and closed with one reason (`books.rs`), every handler slot has come back, nothing of ours has panicked,
 //! and no task spins (paused time would never go on).
 
+use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time::timeout;
 
 use super::frames::{
     ACK, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, RESET, SETTINGS, WINDOW_UPDATE, block, frame,
+    literal,
 };
 use super::peer::{Peer, millis, secs};
 use super::support::{Host, Setup};
@@ -20,7 +24,7 @@ use crate::settings::OFF;
 const NOW: Option<Duration> = Some(Duration::ZERO);
 
 /// What an HTTP/1 peer may send, whole or in part.
-const PIECES: [&str; 14] = [
+const PIECES: [&str; 19] = [
     "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
     "GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n",
     "HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
@@ -35,6 +39,11 @@ const PIECES: [&str; 14] = [
     "\r\n",
     "GET / HTTP/1.1\r\n\r\n",
     "\0",
+    "GET / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\n\r\n",
+    "OPTIONS * HTTP/1.1\r\nHost: a\r\nExpect: tea\r\n\r\n",
+    "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n",
+    "0\r\nX-Sum: y\r\n\r\n",
+    "5;a=b\r\nhel",
 ];
 
 /// What an HTTP/2 peer opens with.
@@ -50,7 +59,7 @@ fn any_frame(dice: &mut Dice<'_>, last: &mut u32) -> Vec<u8> {
     let earlier = 1 + 2 * dice.below(*last as usize / 2 + 1) as u32;
     let next = *last + 2;
     let end = if dice.below(2) == 0 { END_STREAM } else { 0 };
-    match dice.below(16) {
+    match dice.below(20) {
         0..=3 => {
             *last = next;
             frame(HEADERS, END_HEADERS | END_STREAM, next, &block("GET", "/", &[]))
@@ -67,6 +76,13 @@ fn any_frame(dice: &mut Dice<'_>, last: &mut u32) -> Vec<u8> {
         12 => frame(PING, 0, 0, &[0; 8]),
         13 => frame(SETTINGS, 0, 0, &[0, 4, 0, 0, *dice.pick(&[0, 1, 255]), 0]),
         14 => frame(*dice.pick(&[PRIORITY, 0xbe]), 0, earlier, &[0; 5]),
+        15 | 16 => {
+            *last = next;
+            let fields = [("content-length", "5"), ("expect", "100-continue")];
+            frame(HEADERS, END_HEADERS, next, &block("POST", "/", &fields[..1 + dice.below(2)]))
+        }
+        17 => frame(DATA, end, earlier, b"hello"),
+        18 => frame(HEADERS, END_HEADERS | END_STREAM, earlier, &literal("x-sum", "y")),
         _ => frame(GOAWAY, 0, 0, &[0; 8]),
     }
 }
@@ -131,6 +147,27 @@ pub(super) fn setup(dice: &mut Dice<'_>) -> Setup {
     ];
     for (key, text) in menu {
         if dice.below(2) == 0 {
+            setup = setup.set(key, text);
+        }
+    }
+    setup
+}
+
+/// Limits that strike even those who hurry.
+pub(super) fn pinched(mut setup: Setup, dice: &mut Dice<'_>) -> Setup {
+    let menu = [
+        ("redirect_to_https", "on"),
+        ("h2_glitch_budget", "10"),
+        ("max_header_bytes", "256"),
+        ("h2_connection_window_bytes", "65535"),
+        ("max_handlers_per_connection", "1"),
+        ("max_connection_age", "4s"),
+        ("body_timeout", "1s"),
+        ("response_timeout", "1s"),
+        ("min_rate_grace", "500ms"),
+    ];
+    for (key, text) in menu {
+        if dice.below(4) == 0 {
             setup = setup.set(key, text);
         }
     }
@@ -203,8 +240,34 @@ pub(super) fn treat(dice: &mut Dice<'_>, request: Request) -> Option<Request> {
     Some(request)
 }
 
+/// One deed of the program that decides nothing: it asks, marks, or wants to be told. It does not block: paused time would stand.
+pub(super) fn attend(dice: &mut Dice<'_>, request: &Request) {
+    let exchange = request.exchange();
+    let cx = &mut Context::from_waker(Waker::noop());
+    match dice.below(9) {
+        0 => drop(request.on_cancel(Box::new(|_| ()))),
+        1 => drop(request.on_ready(Arc::new(|_| ()))),
+        2 => drop(request.poll_content(cx)),
+        3 => drop(request.poll_write(cx, &Bytes::from_static(b"some"))),
+        4 => drop(request.finish([(&b"x-sum"[..], &b"y"[..])])),
+        5 => drop(request.remaining("handler_timeout").and(request.remaining("body_idle_timeout"))),
+        6 => exchange.drop_later(Box::new(())),
+        7 => {
+            exchange.set_tag(7);
+            exchange.set_token(9);
+            assert_eq!((exchange.tag(), exchange.token()), (7, 9));
+        }
+        _ => {
+            assert!(exchange.outcome().is_none() || exchange.is_delivered());
+            assert!(format!("{exchange:?}").contains(&exchange.stream().to_string()));
+            let length = exchange.head().content_length().unwrap_or(0);
+            assert!(exchange.buffered().is_none_or(|body| body.len() as u64 == length));
+        }
+    }
+}
+
 /// One deed of the server when it is short of something.
-fn press(dice: &mut Dice<'_>, host: &Host) {
+pub(super) fn press(dice: &mut Dice<'_>, host: &Host) {
     match dice.below(3) {
         0 => drop(host.shared.registry.evict_longest_idle(Reason::AcceptLimit)),
         1 => drop(host.shared.registry.shed(*dice.pick(&[1, 100_000]))),
@@ -219,7 +282,7 @@ pub(super) async fn play(dice: &mut Dice<'_>, mut speech: Speech, host: &Host) {
         if dice.is_spent() {
             break;
         }
-        match dice.below(9) {
+        match dice.below(11) {
             0 if peers.len() < 4 => {
                 let mut peer = host.connect().await;
                 let _ = timeout(millis(200), peer.try_send(&speech.opening)).await;
@@ -231,6 +294,10 @@ pub(super) async fn play(dice: &mut Dice<'_>, mut speech: Speech, host: &Host) {
             }
             3 => tokio::time::sleep(millis(*dice.pick(&[1, 50, 700, 2_500]))).await,
             4 => press(dice, host),
+            5 | 6 if !requests.is_empty() => {
+                let request = dice.pick(&requests);
+                attend(dice, request);
+            }
             _ if !peers.is_empty() => {
                 let peer = peers.swap_remove(dice.below(peers.len()));
                 peers.extend(act(dice, &mut speech, peer).await);

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::{choices, cuts};
 use crate::request::{Body, Read, Request};
-use crate::tests::chaos::{Dice, Speech, opening, play, setup, treat};
+use crate::tests::chaos::{Dice, Speech, attend, opening, pinched, play, press, setup, treat};
 use crate::tests::peer::millis;
 use crate::tests::support::Host;
 
@@ -21,13 +21,21 @@ pub fn http2(data: &[u8]) {
     drive(data, &opening());
 }
 
-/// Sends the octets in pieces; between them the program acts, and the peer reads.
+/// Sends the octets in pieces; between them the program acts, and the peer reads. Half of the seeds are of restless servers: their
+/// limits are narrow, time passes, memory runs short, the end comes, or the octets meet a listener that expects TLS.
 fn drive(data: &[u8], opening: &[u8]) {
     let Some(([choice, seed], octets)) = choices(data) else { return };
     let mut dice = Dice::seeded(u64::from(choice));
-    let setup = setup(&mut dice);
+    let mut restless = (seed & 0x80 != 0).then(|| Dice::seeded(u64::from(choice) << 8 | u64::from(seed)));
+    let mut setup = setup(&mut dice);
+    if let Some(restless) = &mut restless {
+        setup = pinched(setup, restless);
+        if restless.below(8) == 0 {
+            setup = setup.tls();
+        }
+    }
     setup.run(async |host| {
-        let mut peer = host.connect().await;
+        let mut peer = host.dial();
         let mut requests = Vec::new();
         let _ = timeout(PAUSE, peer.try_send(opening)).await;
         // As many pieces as make a difference, whatever the length.
@@ -39,6 +47,9 @@ fn drive(data: &[u8], opening: &[u8]) {
             begin = end;
             let over = timeout(PAUSE, peer.rest()).await.is_ok();
             serve(host, &mut requests, &mut dice).await;
+            if let Some(restless) = &mut restless {
+                stir(host, &requests, restless).await;
+            }
             if over || matches!(sent, Ok(Err(_))) {
                 break;
             }
@@ -58,6 +69,22 @@ fn drive(data: &[u8], opening: &[u8]) {
             }
         }
     });
+}
+
+/// Mostly nothing.
+async fn stir(host: &Host, requests: &[Request], restless: &mut Dice<'_>) {
+    match restless.below(16) {
+        0 => sleep(millis(*restless.pick(&[50, 700, 2_500, 5_500]))).await,
+        1 => press(restless, host),
+        2 if restless.below(4) == 0 => host.server.shutdown(Some(millis(*restless.pick(&[0, 500])))),
+        3 | 4 if !requests.is_empty() => {
+            let request = restless.pick(requests);
+            attend(restless, request);
+        }
+        // For those who look on: it can be had at any time.
+        5 => drop(host.server.metrics_text()),
+        _ => {}
+    }
 }
 
 /// Long enough for everybody to act, too short for a limit.
@@ -89,5 +116,6 @@ pub fn acts(data: &[u8]) {
     let Some(([choice], octets)) = choices(data) else { return };
     let mut dice = Dice::Given(octets);
     let speech = if choice & 1 == 0 { Speech::http1() } else { Speech::http2() };
-    setup(&mut dice).run(async |host| play(&mut dice, speech, host).await);
+    let setup = setup(&mut dice);
+    pinched(setup, &mut dice).run(async |host| play(&mut dice, speech, host).await);
 }
