@@ -90,7 +90,7 @@ impl Gather {
                 }
                 Piece::End(None) => return Gathered::Complete(None),
                 Piece::End(Some(trailers)) => {
-                    return match trailer_section(&trailers, side) {
+                    return match trailer_section(stream, &trailers, side) {
                         Ok(trailers) => Gathered::Complete(Some(trailers)),
                         Err(fate) => Gathered::Failed(fate),
                     };

@@ -5,6 +5,7 @@
 
 mod frames;
 mod state;
+mod trailers;
 mod watch;
 
 use std::io::{self, IoSlice};
@@ -48,9 +49,12 @@ impl<S> Observer<S> {
             if self.inbound.is_between_frames() {
                 frame_start = octets.len() - rest.len();
             }
-            match self.inbound.step(&mut rest) {
-                Some(piece) => watch.received(&piece),
-                None => return octets.len(),
+            let unread = rest;
+            let Some(piece) = self.inbound.step(&mut rest) else { return octets.len() };
+            watch.received(&piece);
+            if watch.is_in_trailers() {
+                let end = unread.len() - rest.len();
+                watch.trailers_received(&piece, &unread[end - piece.octets..end]);
             }
             if watch.withheld.is_some() {
                 return frame_start;

@@ -132,7 +132,7 @@ impl Receiving {
                 }
                 Piece::End(trailers) => {
                     if let Some(trailers) = trailers {
-                        state.content.trailers = Some(trailer_section(&trailers, side)?);
+                        state.content.trailers = Some(trailer_section(exchange.stream, &trailers, side)?);
                     }
                     exchange.end_content(state, ContentEnd::Complete);
                 }
@@ -153,7 +153,10 @@ impl Receiving {
 }
 
 /// Trailers within the header caps.
-pub(super) fn trailer_section(fields: &HeaderMap, side: &Side) -> Result<Arc<Trailers>, Fate> {
+pub(super) fn trailer_section(stream: u32, fields: &HeaderMap, side: &Side) -> Result<Arc<Trailers>, Fate> {
+    if side.watch.trailers_are_malformed(stream) {
+        return Err(Fate::Reset(h2::Reason::PROTOCOL_ERROR, Reason::HeaderPolicy));
+    }
     Trailers::from_h2(fields, &side.limits)
         .map(Arc::new)
         .map_err(|refusal| Fate::Reset(h2::Reason::PROTOCOL_ERROR, refusal.reason))

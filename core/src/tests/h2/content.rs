@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{DATA, END_HEADERS, END_STREAM, HEADERS, NO_ERROR, RESET, Raw, frame, literal};
+use super::{DATA, END_HEADERS, END_STREAM, HEADERS, NO_ERROR, PROTOCOL_ERROR, RESET, Raw, frame, literal};
 use crate::phase::Phase;
 use crate::reason::Reason;
 use crate::request::{Body, Read, Request, RequestError};
@@ -81,6 +81,32 @@ fn trailers_of_the_peer_are_kept() {
             assert_eq!(kept.trailers().unwrap().block(), b"x-sum\x003\0");
             hello(&kept);
             assert_eq!(raw.answer(1).await.1, b"hello");
+        });
+    }
+}
+
+#[test]
+fn trailers_with_a_pseudo_field_are_reset_and_content_in_front_of_them_is_not_complete() {
+    // Streamed, and gathered by us.
+    for announced in [&[][..], &[("content-length", "3")]] {
+        Setup::kept().run(async |host| {
+            let mut raw = Raw::open(host).await;
+            raw.post(1, announced).await;
+            raw.send(frame(DATA, 0, 1, b"abc")).await;
+            raw.send(frame(HEADERS, END_STREAM | END_HEADERS, 1, &literal(":path", "/2"))).await;
+            if announced.is_empty() {
+                let kept = host.request().await;
+                let _ = read(&kept);
+                assert_eq!(raw.reset(1).await, PROTOCOL_ERROR);
+                assert_eq!(kept.cancelled(), Some(Reason::HeaderPolicy));
+                assert_eq!(read(&kept).unwrap(), b"abc");
+                assert_eq!(read(&kept), Err(RequestError::Cancelled(Reason::HeaderPolicy)));
+            } else {
+                assert_eq!(raw.reset(1).await, PROTOCOL_ERROR);
+                assert!(!host.is_request_waiting());
+            }
+            host.turn().await;
+            assert_eq!(host.outcomes(), [(0, Reason::HeaderPolicy)]);
         });
     }
 }

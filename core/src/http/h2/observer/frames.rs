@@ -77,6 +77,15 @@ impl Head {
         self.flags & 0x4 != 0
     }
 
+    /// Octets before the content, or the header block.
+    pub(super) fn content_start(&self) -> usize {
+        match self.kind {
+            Kind::Headers => usize::from(self.flags & 0x8 != 0) + if self.flags & 0x20 != 0 { 5 } else { 0 },
+            Kind::Data => usize::from(self.flags & 0x8 != 0),
+            _ => 0,
+        }
+    }
+
     /// Octets of content, or of the header block, in DATA or HEADERS: the payload without padding and priority.
     pub(super) fn content_length(&self, peek: &[u8; PEEK]) -> usize {
         let padding = if self.flags & 0x8 != 0 { 1 + usize::from(peek[0]) } else { 0 };

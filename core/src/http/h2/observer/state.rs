@@ -6,6 +6,7 @@ use std::mem;
 
 use super::super::glitches::{Budget, Glitch, QUARTER, WHOLE};
 use super::frames::{Head, Kind, Piece, number};
+use super::trailers::Scan;
 use super::watch::{Event, HeaderBlock, Limits, Withheld};
 
 /// DATA and WINDOW_UPDATE below this are charged: it is what a frame's own head and bookkeeping are worth.
@@ -38,6 +39,8 @@ pub(super) struct Stream {
     pub(super) unread: bool,
     pub(super) tail: usize,
     pub(super) data_taken: u64,
+    /// Its trailers have a pseudo-field.
+    pub(super) malformed: bool,
 }
 
 /// All that is remembered of one connection.
@@ -61,6 +64,8 @@ pub(super) struct State {
     pub(super) blocks_begun: u64,
     block_has_fields: bool,
     block_is_trailers: bool,
+    /// The trailer section in progress, and the octets that came of its frame.
+    trailers: Option<(Scan, usize)>,
     continuations: u32,
     highest_stream: u32,
     /// By id, which a peer can only raise: found by bisection, and what ends is mostly at the front.
@@ -98,6 +103,7 @@ impl State {
             blocks_begun: 0,
             block_has_fields: false,
             block_is_trailers: false,
+            trailers: None,
             continuations: 0,
             highest_stream: 0,
             streams: VecDeque::new(),
@@ -147,6 +153,7 @@ impl State {
                 self.blocks_begun += 1;
                 self.block_has_fields = false;
                 self.block_is_trailers = head.stream <= self.highest_stream;
+                self.trailers = self.block_is_trailers.then(Default::default);
                 self.continuations = 0;
                 self.open(head.stream);
             }
@@ -162,6 +169,33 @@ impl State {
             if block.octets > self.limits.header_block {
                 self.withheld = Some(Withheld::HeaderBlock);
             }
+        }
+    }
+
+    /// Whether pieces belong to a trailer section.
+    pub(super) fn is_in_trailers(&self) -> bool {
+        self.trailers.is_some()
+    }
+
+    /// A piece of the peer's with its payload, while a trailer section is in progress.
+    pub(super) fn trailers_received(&mut self, piece: &Piece, payload: &[u8]) {
+        let head = piece.head;
+        let Some((scan, passed)) = &mut self.trailers else { return };
+        if !matches!(head.kind, Kind::Headers | Kind::Continuation) {
+            // Nothing may come in between: h2 refuses it.
+            return;
+        }
+        let begin = if piece.begins { 0 } else { *passed };
+        *passed = begin + payload.len();
+        let length = if head.kind == Kind::Headers { head.content_length(&piece.peek) } else { head.length };
+        let (start, end) = (head.content_start(), head.content_start() + length);
+        let within = |at: usize| at.clamp(start, end).saturating_sub(begin).min(payload.len());
+        let malformed = scan.feed(&payload[within(begin)..within(*passed)]);
+        if piece.ends && head.ends_headers() {
+            self.trailers = None;
+        }
+        if malformed && let Some(stream) = self.stream(head.stream) {
+            stream.malformed = true;
         }
     }
 
@@ -368,6 +402,7 @@ impl State {
                     unread: false,
                     tail: 0,
                     data_taken: 0,
+                    malformed: false,
                 });
             }
         }

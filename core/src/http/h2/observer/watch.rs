@@ -161,6 +161,11 @@ impl Watch {
         self.0.borrow_mut().stream(stream).map(|stream| stream.data_taken)
     }
 
+    /// Whether the trailers of `stream` have a pseudo-field, of which h2 says nothing.
+    pub(crate) fn trailers_are_malformed(&self, stream: u32) -> bool {
+        self.0.borrow_mut().stream(stream).is_some_and(|stream| stream.malformed)
+    }
+
     /// Moves what happened to streams behind `into`. Owed after every poll of h2: input waits while too much is here.
     pub(crate) fn take_events(&self, into: &mut Vec<Event>) {
         let events = &mut self.0.borrow_mut().events;

@@ -125,6 +125,35 @@ fn content_is_told_once_for_a_run_and_trailers_are_content() {
 }
 
 #[test]
+fn a_pseudo_field_in_trailers_is_seen_between_padding_and_however_it_is_cut() {
+    let section = |flags, before: &[u8], after: &[u8]| {
+        let begin = [before, &[0x00, 1, b'x', 1][..], after].concat();
+        let headers = frame(HEADERS, END_STREAM | flags, 1, &begin);
+        [request_with_content(1), headers, frame(CONTINUATION, END_HEADERS, 1, &[b'y', 0x84])].concat()
+    };
+    // 0x88 would be one: in the padding and the priority it is none.
+    let hidden = [&[3, 0x88, 0x88, 0x88, 0x88, 0x88][..], &[0x88; 3]];
+    for octets in [section(0, &[], &[]), section(PADDED | WITH_PRIORITY, hidden[0], hidden[1])] {
+        for cut in 0..octets.len() {
+            let mut bench = Bench::opened(LIMITS);
+            bench.receive(&octets[..cut]);
+            assert!(!bench.watch.trailers_are_malformed(1), "{cut}");
+            bench.receive(&octets[cut..]);
+            assert!(bench.watch.trailers_are_malformed(1), "{cut}");
+        }
+    }
+    let mut bench = Bench::opened(LIMITS);
+    let well = frame(HEADERS, END_STREAM | END_HEADERS | PADDED, 1, &[2, 0x00, 1, b'x', 1, b':', 0x88, 0x88]);
+    bench.receive(&[request_with_content(1), well, request(3)].concat());
+    assert!(!bench.watch.trailers_are_malformed(1) && !bench.watch.trailers_are_malformed(3));
+}
+
+/// Its content, and perhaps trailers, are still to come.
+fn request_with_content(stream: u32) -> Vec<u8> {
+    frame(HEADERS, END_HEADERS, stream, &[0x82; 20])
+}
+
+#[test]
 fn the_peer_is_out_of_window_when_it_has_sent_all_that_it_may_padding_included() {
     let mut bench = Bench::opened(LIMITS);
     bench.receive(&request(1));
