@@ -325,6 +325,7 @@ fn whatever_peers_and_program_do_the_books_balance() {
         // With who has not left by then the limits have to deal, the drain's at the latest.
         let setup = setup(&mut dice);
         let setup = if seed % 4 == 0 { setup.tls() } else { setup };
+        let setup = if seed % 3 == 0 { pinched(setup, &mut dice) } else { setup };
         setup.run(async |host| play(&mut dice, Speech::http1(), host).await);
     }
 }
@@ -335,6 +336,7 @@ fn whatever_they_do_on_http2_the_books_balance() {
         let mut dice = Dice::seeded(seed);
         let setup = setup(&mut dice).alpn("h2");
         let setup = if seed % 4 == 0 { setup.tls() } else { setup };
+        let setup = if seed % 3 == 0 { pinched(setup, &mut dice) } else { setup };
         setup.run(async |host| play(&mut dice, Speech::http2(), host).await);
     }
 }
