@@ -24,6 +24,10 @@ STOP = 20.0
 LISTENERS = ("--listen", "127.0.0.1:0", "--plaintext", "--listen", "127.0.0.1:0", "--self-signed")
 THREADS = ("--set", "io_threads=1", "--set", "worker_threads=4")
 
+# Who starts the suite in its background ignores Ctrl-C, and what is ignored stays so in a program that is started from here: the
+# Java runtime then does not listen for it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 def path(language):
     program = Path(os.environ.get("BARTIZAN_PROBE_DIR", ROOT / "target/probes")) / language / "probe"
