@@ -11,6 +11,7 @@ use pyo3::types::PyBytes;
 
 use crate::errors;
 use crate::request::{Request, lock};
+use crate::threads;
 
 impl Request {
     /// At most `size` octets, at least one; empty at the end.
@@ -46,7 +47,7 @@ impl Request {
         let chunk = match self.act(|request| request.read_chunk(Some(Duration::ZERO))) {
             // Nothing is here yet: only now is it worth giving the interpreter away.
             Err(RequestError::TimedOut) => {
-                self.share().and_then(|request| py.detach(|| request.read_chunk(None)))
+                self.share().and_then(|request| threads::detached(py, || request.read_chunk(None)))
             }
             found => found,
         };

@@ -14,6 +14,7 @@ use crate::errors;
 use crate::fields::Fields;
 use crate::request::{Request, aio};
 use crate::stream;
+use crate::threads;
 
 /// Return it from the handler, and answer later.
 #[pyclass(frozen, module = "bartizan")]
@@ -100,7 +101,7 @@ impl Deferred {
         }
         let handle = self.request.get().share().map_err(|error| errors::of_request(py, error))?;
         let patience = timeout.and_then(|timeout| Duration::try_from_secs_f64(timeout).ok());
-        let result = py.detach(|| -> Result<(), RequestError> {
+        let result = threads::detached(py, || -> Result<(), RequestError> {
             #[expect(
                 clippy::disallowed_types,
                 reason = "a caller's own patience, which no phase and no test's clock knows"

@@ -2,13 +2,15 @@
 //! lives as long as the reactor, since making and destroying one per request costs more than the request.
 
 use std::cell::Cell;
-use std::sync::Weak;
+use std::sync::{Mutex, Weak};
 
 use bartizan::{Handler, Request, Role};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
 use crate::context::Context;
+use crate::request::lock;
+use crate::running::thread_id;
 
 /// Calls the program's handler on the reactor. Weak, since the core keeps it as long as the numbers of an ended server are read,
 /// and would keep the program's objects alive with it.
@@ -26,6 +28,13 @@ thread_local! {
     static STATE: Cell<Option<(ffi::PyGILState_STATE, *mut ffi::PyThreadState)>> = const { Cell::new(None) };
 }
 
+/// Reactors that have a thread state, as `threading.get_ident` names them.
+static REACTORS: Mutex<Vec<u64>> = Mutex::new(Vec::new());
+
+pub(crate) fn reactors() -> Vec<u64> {
+    lock(&REACTORS).clone()
+}
+
 /// The thread hook of an inline server: gives a reactor its thread state, and takes it away at the end.
 pub(crate) fn keep_thread_state(role: Role, starts: bool) {
     if role != Role::Reactor {
@@ -34,12 +43,17 @@ pub(crate) fn keep_thread_state(role: Role, starts: bool) {
     if starts {
         // SAFETY: the interpreter is initialized and not finalizing: the server's own exit hook ends the reactors before.
         let held = unsafe { ffi::PyGILState_Ensure() };
-        // SAFETY: this thread has attached in the line above.
+        let own = Python::attach(thread_id);
+        lock(&REACTORS).extend(own);
+        // SAFETY: this thread has attached above.
         let state = unsafe { ffi::PyEval_SaveThread() };
         STATE.set(Some((held, state)));
     } else if let Some((held, state)) = STATE.take() {
         // SAFETY: it is this thread's own state, detached since it was saved or last used.
         unsafe { ffi::PyEval_RestoreThread(state) };
+        if let Ok(own) = Python::attach(thread_id) {
+            lock(&REACTORS).retain(|ident| *ident != own);
+        }
         // SAFETY: it belongs to the call of PyGILState_Ensure on this thread.
         unsafe { ffi::PyGILState_Release(held) };
     }

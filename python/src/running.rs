@@ -11,10 +11,11 @@ use pyo3::intern;
 use pyo3::prelude::*;
 
 use crate::context::Context;
-use crate::errors;
+use crate::errors::{self, ServerClosed};
+use crate::inline;
 use crate::request::lock;
 use crate::service::Service;
-use crate::threads;
+use crate::threads::{self, Inside};
 
 /// How long a wait stays detached before it looks for signals: Ctrl-C must work, and only the main thread runs handlers.
 const SIGNALS: Duration = Duration::from_millis(50);
@@ -84,6 +85,7 @@ impl Running {
             ));
         }
         let server = self.server()?;
+        let _inside = Inside::enter();
         if self.loop_thread == Some(thread_id(py)?) && !self.has_ended() {
             return Err(PyRuntimeError::new_err(
                 "this thread runs the handlers: await server.closed() instead",
@@ -98,11 +100,20 @@ impl Running {
             || timeout.map_or(SIGNALS, |timeout| timeout.saturating_sub(started.elapsed()).min(SIGNALS));
         while !py.detach(|| server.wait(Some(left()))).map_err(|error| errors::of_request(py, error))? {
             py.check_signals()?;
+            self.may_wait()?;
             if left().is_zero() {
                 return Ok(false);
             }
         }
         self.join(py, timeout, || left().is_zero())
+    }
+
+    /// Nobody waits on when the interpreter ends; for its own last look at us that is over again.
+    fn may_wait(&self) -> PyResult<()> {
+        if threads::are_leaving() && !self.has_ended() {
+            return Err(ServerClosed::new_err("the interpreter ends"));
+        }
+        Ok(())
     }
 
     /// Joins workers, then lets the service thread tell what is left and end.
@@ -116,6 +127,7 @@ impl Running {
             while thread.call_method0(intern!(py, "is_alive"))?.is_truthy()? {
                 thread.call_method1(intern!(py, "join"), (SIGNALS.as_secs_f64(),))?;
                 py.check_signals()?;
+                self.may_wait()?;
                 if timeout.is_some()
                     && is_over()
                     && thread.call_method0(intern!(py, "is_alive"))?.is_truthy()?
@@ -160,24 +172,44 @@ pub(crate) fn stop_all(py: Python<'_>) {
         if running.process != std::process::id() {
             continue;
         }
-        // A handler that never returns must not keep the process.
-        const PATIENCE: Duration = Duration::from_secs(2);
-        if let Err(error) = running.wait_at_exit(py, PATIENCE) {
+        if let Err(error) = running.end_at_exit(py) {
             error.write_unraisable(py, None);
         }
     }
+    threads::let_out(py);
 }
 
 impl Running {
-    fn wait_at_exit(&self, py: Python<'_>, patience: Duration) -> PyResult<()> {
+    /// A handler or hook that never returns must not keep the process, and must not run into its end either.
+    fn end_at_exit(&self, py: Python<'_>) -> PyResult<()> {
+        const PATIENCE: Duration = Duration::from_secs(2);
+        const INTERRUPTS: usize = 20;
+        let mut ended = self.wait_at_exit(py, PATIENCE)?;
+        for _ in 0..INTERRUPTS {
+            if ended {
+                break;
+            }
+            let handles: Vec<_> = lock(&self.threads).iter().map(|thread| thread.clone_ref(py)).collect();
+            for thread in handles {
+                if let Some(ident) = thread.bind(py).getattr(intern!(py, "ident"))?.extract()? {
+                    threads::interrupt(py, ident);
+                }
+            }
+            inline::reactors().into_iter().for_each(|ident| threads::interrupt(py, ident));
+            ended = self.wait_at_exit(py, SIGNALS)?;
+        }
+        Ok(())
+    }
+
+    fn wait_at_exit(&self, py: Python<'_>, patience: Duration) -> PyResult<bool> {
         let server = self.server()?;
         let ended =
             py.detach(|| server.wait(Some(patience))).map_err(|error| errors::of_request(py, error))?;
         if ended {
             #[expect(clippy::disallowed_types, reason = "the exit's own patience, which no phase knows")]
             let started = std::time::Instant::now();
-            self.join(py, Some(patience), || started.elapsed() >= patience)?;
+            return self.join(py, Some(patience), || started.elapsed() >= patience);
         }
-        Ok(())
+        Ok(false)
     }
 }

@@ -13,6 +13,7 @@ use crate::answer::{Content, Rest, octets_of};
 use crate::errors;
 use crate::fields::Fields;
 use crate::request::Request;
+use crate::threads;
 
 /// Octets of a file per read: as much as the core lets wait for the peer.
 const FILE_CHUNK: usize = 64 * 1024;
@@ -41,7 +42,7 @@ pub(crate) fn pump(request: &Bound<'_, Request>, rest: Rest) -> PyResult<()> {
         Content::File(path) => {
             let mut chunk = vec![0; FILE_CHUNK];
             // Read before the head goes out: a directory can be opened, and only then cannot be read.
-            let opened = py.detach(|| -> std::io::Result<_> {
+            let opened = threads::detached(py, || -> std::io::Result<_> {
                 let mut file = File::open(&path)?;
                 let length = file.metadata()?.len();
                 let octets = file.read(&mut chunk)?;
@@ -50,7 +51,7 @@ pub(crate) fn pump(request: &Bound<'_, Request>, rest: Rest) -> PyResult<()> {
             let (mut file, length, mut octets) = opened.map_err(|error| errors::of_file(&path, &error))?;
             begin(py, exchange, status, &fields, Some(length))?;
             let handle = exchange.share().map_err(|error| errors::of_request(py, error))?;
-            py.detach(|| -> std::io::Result<Result<(), RequestError>> {
+            threads::detached(py, || -> std::io::Result<Result<(), RequestError>> {
                 while octets > 0 {
                     if let Err(error) = write_all(&handle, &chunk[..octets]) {
                         return Ok(Err(error));
@@ -106,7 +107,7 @@ fn begin(
 
 fn write(py: Python<'_>, request: &Request, octets: &[u8]) -> PyResult<()> {
     let handle = request.share().map_err(|error| errors::of_request(py, error))?;
-    py.detach(|| write_all(&handle, octets)).map_err(|error| errors::of_request(py, error))
+    threads::detached(py, || write_all(&handle, octets)).map_err(|error| errors::of_request(py, error))
 }
 
 fn write_all(request: &bartizan::Request, mut octets: &[u8]) -> Result<(), RequestError> {

@@ -233,6 +233,18 @@ def test_the_second_signal_forces(run: str) -> None:
     assert process.returncode not in (0, 1)
 
 
+def test_an_interrupted_loop_does_not_drain() -> None:
+    own = ON_LOOP.replace("server.run()", "server.run(install_signal_handlers=False)")
+    # A shell starts what runs in its background with SIGINT ignored.
+    process = python("import signal; signal.signal(signal.SIGINT, signal.default_int_handler)" + own.format(slow=60))
+    with connect(process) as peer:
+        peer.sendall(b"GET /slow HTTP/1.1\r\nhost: a\r\n\r\n")
+        assert process.stdout is not None and process.stdout.readline() == "slow\n"
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=10)
+    assert process.returncode not in (0, 1)
+
+
 @pytest.mark.parametrize("mode", ["workers", "inline"])
 def test_the_interpreter_exits_with_connections_open(mode: str) -> None:
     source = """
@@ -249,6 +261,63 @@ def test_the_interpreter_exits_with_connections_open(mode: str) -> None:
     process = python(source % mode)
     out, errors = process.communicate(timeout=10)
     assert (process.returncode, out, errors) == (0, "exit\n", "")
+
+
+ENDLESS = {
+    "a handler": """
+        def handler(request):
+            while True: time.sleep(0.001)
+        server = bartizan.Server(handler=handler, io_threads=1, worker_threads=1)
+        server.start()
+        request()
+        """,
+    "an inline handler": """
+        def handler(request):
+            while True: pass
+        server = bartizan.Server(handler=handler, mode="inline", io_threads=1, inline_stall=None)
+        server.start()
+        request()
+        """,
+    "a hook": """
+        server = bartizan.Server(handler=lambda request: b"", io_threads=1, worker_threads=1)
+        @server.on_connection
+        def told(events):
+            while True: time.sleep(0.001)
+        server.start()
+        request()
+        """,
+    "waits": """
+        server = bartizan.Server(handler=lambda request: b"", io_threads=1, worker_threads=1)
+        server.start()
+        for _ in range(4): threading.Thread(target=server.wait, daemon=True).start()
+        """,
+    "a loop": """
+        async def handler(request): await asyncio.sleep(60)
+        server = bartizan.Server(handler=handler, io_threads=1)
+        async def main():
+            async with server: await server.closed()
+        threading.Thread(target=lambda: asyncio.run(main()), daemon=True).start()
+        while not server.running: time.sleep(0.01)
+        request()
+        """,
+}
+
+
+@pytest.mark.parametrize("what", ENDLESS)
+def test_what_never_returns_does_not_run_into_the_end_of_the_interpreter(what: str) -> None:
+    source = """
+        import asyncio, bartizan, logging, socket, threading, time
+        logging.disable()
+        def request():
+            host, _, port = server.address.rpartition(":")
+            threading.peer = socket.create_connection((host, int(port)))
+            threading.peer.sendall(b"GET / HTTP/1.1\\r\\nhost: a\\r\\n\\r\\n")
+            time.sleep(0.1)
+        """
+    processes = [python(textwrap.dedent(source) + textwrap.dedent(ENDLESS[what])) for _ in range(3)]
+    for process in processes:
+        out, errors = process.communicate(timeout=20)
+        assert (process.returncode, out) == (0, ""), errors
 
 
 def test_a_server_that_nobody_holds_stops_at_exit() -> None:

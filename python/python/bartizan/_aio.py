@@ -12,6 +12,8 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any
 
+from ._errors import ServerClosed
+
 # Requests per turn of the loop: enough to share a wake-up, few enough that other callbacks get their turn.
 _BATCH = 64
 
@@ -223,6 +225,8 @@ async def closed(server: Any) -> None:
     def wait() -> None:
         try:
             server.wait()
+        except ServerClosed:
+            pass  # the interpreter ends
         finally:
             settle(ended)
 

@@ -27,7 +27,12 @@ def run_on_loop(server: Any, install_signal_handlers: bool) -> None:
 
     async def serve() -> None:
         async with server:
-            await server.closed()
+            try:
+                await server.closed()
+            except asyncio.CancelledError:
+                # Ctrl-C where no handler of ours is installed: at once, as from a wait that is interrupted.
+                server.stop(0)
+                raise
 
     with _signals(server, install_signal_handlers) as received:
         asyncio.run(serve())
