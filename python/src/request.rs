@@ -17,6 +17,7 @@ use crate::deferred::Deferred;
 use crate::errors;
 use crate::fields::Fields;
 use crate::headers::{Headers, latin1};
+use crate::server::callable;
 use crate::settings::{self, Value};
 use crate::tls_info::TlsInfo;
 
@@ -339,8 +340,10 @@ impl Request {
 
     /// Calls `callback` with the close reason, on the service thread, if the exchange is cancelled.
     #[pyo3(signature = (callback, /))]
-    fn on_cancel(&self, callback: Bound<'_, PyAny>) {
+    fn on_cancel(&self, callback: Bound<'_, PyAny>) -> PyResult<()> {
+        callable("callback", &callback)?;
         self.context.service.watch(self, callback.unbind());
+        Ok(())
     }
 
     /// Sends an informational response, such as 103.

@@ -212,6 +212,15 @@ def test_on_cancel_hears_the_reason_while_every_worker_is_busy(serve: Serve) -> 
     assert reasons.get() == ("peer.closed", "peer.closed")
 
 
+def test_on_cancel_takes_what_can_be_called(serve: Serve) -> None:
+    def handler(request: bartizan.Request) -> bytes:
+        with pytest.raises(TypeError, match="callback = 5 is not callable"):
+            request.on_cancel(5)  # type: ignore[arg-type]
+        return b"told"
+
+    assert fetch(serve(handler)).body == b"told"
+
+
 def test_informational_answers_come_first(serve: Serve) -> None:
     def handler(request: bartizan.Request) -> bytes:
         with pytest.raises(ValueError):
