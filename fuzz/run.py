@@ -64,7 +64,16 @@ TARGETS = [
     Target("settings", ("settings/text.rs",)),
     Target("client_hello", ("tls/hello.rs",)),
     Target("http1", ("http/h1.rs", "http/h1/waiting.rs", "http/h1/serving.rs")),
-    Target("http2", ("http/h2.rs", "http/h2/observer/frames.rs", "http/h2/observer/watch.rs", "http/h2/glitches.rs")),
+    Target(
+        "http2",
+        (
+            "http/h2.rs",
+            "http/h2/observer/frames.rs",
+            "http/h2/observer/trailers.rs",
+            "http/h2/observer/watch.rs",
+            "http/h2/glitches.rs",
+        ),
+    ),
     Target("acts", ("http/h1/serving.rs", "http/h2/stream.rs", "http/h2/send.rs", "exchange.rs")),
 ]
 

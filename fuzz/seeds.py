@@ -34,12 +34,14 @@ PROXY = [
 
 
 def floods():
-    """Frames of HTTP/2 that are paid for, more of each than a small budget holds; and content that waits to be asked for."""
+    """Frames of HTTP/2 that are paid for, more of each than a small budget holds; answers that wait for window, and content that waits
+    to be asked for."""
     get = frames.HEADERS, frames.END_STREAM | frames.END_HEADERS
     block = frames.block(frames.request())
     reset = frames.frame(frames.RST_STREAM, 0, 1, b"\0\0\0\x08")
     yield frames.frame(frames.PING, payload=bytes(8)) * 12
     yield frames.settings() * 12
+    yield frames.settings(window=0) + frames.frame(*get, 1, block)
     yield frames.frame(frames.HEADERS, frames.END_HEADERS, 1, frames.block(frames.request("POST"))) + frames.frame(0, 0, 1) * 14
     opened = (frames.frame(*get, number, block) + reset[:5] + number.to_bytes(4, "big") + reset[9:] for number in range(1, 27, 2))
     yield b"".join(opened)
@@ -86,6 +88,7 @@ def written():
     dice = random.Random(1)
     for length in range(20, 420):
         yield "acts", dice.randbytes(length)
+    for length in range(20, 220):
         yield "calls", dice.randbytes(length)
 
 
