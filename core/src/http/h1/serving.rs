@@ -140,8 +140,8 @@ impl Serving {
             }
             Taken::Aborted => return Next::Cut(End::Reset, Reason::ProgramAbort),
         };
-        let mut raised = None;
-        // Not a flag beside the fault: LLVM reads it before it knows which of the two there is, and valgrind minds.
+        // Neither a flag beside the fault, nor anything of one arm that lives on behind it: LLVM looks at either before it knows
+        // which case it is, and valgrind minds.
         match self.take_content(http1, &mut state, cx, now, &mut progressed) {
             Ok(()) => {}
             Err(Fault::Refused(status, reason)) => {
@@ -156,15 +156,17 @@ impl Serving {
                 let reason = if self.rest_is_here(http1) { super::at_rest(reason) } else { reason };
                 http1.eof = Some(reason);
                 // Half-closed: the program is told, and what it still answers is still sent.
-                raised = self.live.raise(&mut state, reason);
+                let raised = self.live.raise(&mut state, reason);
+                drop(state);
+                if let Some(raised) = raised {
+                    raised.tell(http1.connection, &self.live);
+                }
+                state = exchange.lock();
                 progressed = true;
             }
         }
         let ready = exchange.take_ready(&mut state);
         drop(state);
-        if let Some(raised) = raised {
-            raised.tell(http1.connection, &self.live);
-        }
         for ready in ready.into_iter().flatten() {
             http1.connection.reactor.tell_ready(&exchange, ready);
             progressed = true;
