@@ -213,13 +213,15 @@ impl PhaseClock {
         }
     }
 
+    /// A standing clock is left alone.
     pub(crate) fn stop(&mut self, now: Moment) {
         self.settle(now);
         self.running = None;
     }
 
-    pub(crate) fn is_running(&self) -> bool {
-        self.running.is_some()
+    /// Runs or stops.
+    pub(crate) fn turn(&mut self, on: bool, now: Moment) {
+        if on { self.run(now) } else { self.stop(now) }
     }
 
     /// When octets moved last, or the wait for them began; `None` while the clock stands.

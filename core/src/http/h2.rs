@@ -220,16 +220,10 @@ impl<'h, T: Transport> Driver<'h, T> {
         let carried = connection.meter.sent.get();
         side.blocked = self.line.is_blocked();
         side.congested = side.blocked || side.watch.connection_window_is_empty();
-        if !side.congested {
-            if side.clock.is_running() {
-                side.clock.stop(side.now);
-            }
-        } else {
-            side.clock.run(side.now);
-            if carried > self.carried {
-                let limits: PhaseLimits = Limits::of(&connection.settings).answer;
-                side.clock.progress(side.now, carried - self.carried, &limits);
-            }
+        side.clock.turn(side.congested, side.now);
+        if side.congested && carried > self.carried {
+            let limits: PhaseLimits = Limits::of(&connection.settings).answer;
+            side.clock.progress(side.now, carried - self.carried, &limits);
         }
         if carried > self.carried {
             self.progressed = side.now;

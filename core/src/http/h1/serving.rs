@@ -502,9 +502,9 @@ impl Serving {
             (_, _, true) => Phase::Response,
             _ => Phase::Handler,
         };
-        turn(&mut state.answer_clock, sending, now);
-        turn(&mut state.content_clock, receiving, now);
-        turn(&mut state.handler_clock, !receiving && self.framing.is_none(), now);
+        state.answer_clock.turn(sending, now);
+        state.content_clock.turn(receiving, now);
+        state.handler_clock.turn(!receiving && self.framing.is_none(), now);
         let limits = exchange.limits(state);
         let dues = [
             state.answer_clock.due(&limits.answer).map(|(due, strike)| (due, 0, write_reason(strike))),
@@ -560,10 +560,6 @@ enum Fault {
     Refused(u16, Reason),
     /// The peer went away.
     Peer(Reason),
-}
-
-fn turn(clock: &mut crate::deadline::PhaseClock, on: bool, now: Moment) {
-    if on { clock.run(now) } else { clock.stop(now) }
 }
 
 /// Codes were checked where the program gave them.

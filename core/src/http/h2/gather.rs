@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::Side;
 use super::receive::{Piece, Receiving, trailer_section};
-use super::stream::{Fate, body_reason, turn};
+use super::stream::{Fate, body_reason};
 use crate::connection::Connection;
 use crate::deadline::{Moment, PhaseClock};
 use crate::exchange::Limits;
@@ -70,8 +70,8 @@ impl Gather {
         side: &Side,
     ) -> Gathered {
         let Limits { content: limits, handler, .. } = Limits::of(&connection.settings);
-        turn(&mut self.clock, !side.held_up, side.now);
-        turn(&mut self.held_up, side.held_up, side.now);
+        self.clock.turn(!side.held_up, side.now);
+        self.held_up.turn(side.held_up, side.now);
         loop {
             match receiving.next() {
                 Piece::Octets(octets) => {

@@ -11,7 +11,7 @@ use super::receive::Receiving;
 use super::send::Sending;
 use crate::connection::{Connection, EXCHANGE_OCTETS, Held};
 use crate::counters::STREAMS;
-use crate::deadline::{Moment, NEVER, PhaseClock, Strike, micros};
+use crate::deadline::{Moment, NEVER, Strike, micros};
 use crate::exchange::{ContentEnd, Exchange, State};
 use crate::http::head::{Framing, Head};
 use crate::http::live::{Books, Live};
@@ -250,9 +250,9 @@ impl Stream {
         };
         // A stream is charged only while its own window is the bottleneck; otherwise the connection is.
         let own = !side.congested;
-        turn(&mut state.answer_clock, phase == Phase::Response && stalled && own, side.now);
-        turn(&mut state.content_clock, phase == Phase::Body, side.now);
-        turn(&mut state.handler_clock, phase == Phase::Handler, side.now);
+        state.answer_clock.turn(phase == Phase::Response && stalled && own, side.now);
+        state.content_clock.turn(phase == Phase::Body, side.now);
+        state.handler_clock.turn(phase == Phase::Handler, side.now);
         let limits = || exchange.limits(state);
         let struck = match phase {
             Phase::Flush => self.sending.tail_since().map(|since| {
@@ -389,14 +389,6 @@ impl Stream {
         if reason == Reason::Complete {
             side.watch.request_completed();
         }
-    }
-}
-
-pub(super) fn turn(clock: &mut PhaseClock, on: bool, now: Moment) {
-    if on {
-        clock.run(now);
-    } else if clock.is_running() {
-        clock.stop(now);
     }
 }
 
