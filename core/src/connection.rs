@@ -141,7 +141,6 @@ pub(crate) struct Held {
 pub(crate) struct Connection {
     pub(crate) reactor: Rc<Reactor>,
     pub(crate) listener: Arc<ListenerState>,
-    pub(crate) link: Arc<Link>,
     pub(crate) info: Arc<ConnectionInfo>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) protocol: Option<Protocol>,
@@ -208,14 +207,13 @@ impl Connection {
             queued: reactor.shared.dispatch.carries_events(),
             load: reactor.shared.load.clone(),
             watcher: reactor.shared.hooks.cancelled,
-            link: arrival.link.clone(),
+            link: arrival.link,
         });
         let mut connection = Self {
             pending: None,
             entered: deadline.now(),
             reactor,
             listener,
-            link: arrival.link,
             info,
             settings,
             protocol: None,
@@ -242,7 +240,7 @@ impl Connection {
     /// Orders and the program's acts wake this task. Its waker is the same in each turn: only the first takes the link's lock.
     pub(crate) fn attend(&mut self, cx: &Context<'_>) {
         if !self.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
-            self.link.attend(cx.waker().clone());
+            self.info.link.attend(cx.waker().clone());
             self.task = Some(cx.waker().clone());
         }
     }
@@ -282,8 +280,8 @@ impl Connection {
         });
         // 0 stands for "not idle".
         let idle_since = if phase == Phase::Idle { now.max(1) } else { 0 };
-        self.link.idle_since.store(idle_since, Ordering::Relaxed);
-        self.link.stalled_since.store(0, Ordering::Relaxed);
+        self.info.link.idle_since.store(idle_since, Ordering::Relaxed);
+        self.info.link.stalled_since.store(0, Ordering::Relaxed);
         self.record(phase, None);
     }
 
@@ -302,14 +300,14 @@ impl Connection {
 
     /// Work is under way, and the peer has moved none of it since: who is to go when memory is short.
     pub(crate) fn stalls(&self, since: Option<Moment>) {
-        self.link.stalled_since.store(since.map_or(0, |since| since.max(1)), Ordering::Relaxed);
+        self.info.link.stalled_since.store(since.map_or(0, |since| since.max(1)), Ordering::Relaxed);
     }
 
     /// What buffers and HTTP state hold now. What cannot be pushed back any more ends the connection (`memory`).
     pub(crate) fn holds(&mut self, held: Held) {
         // Here, where either protocol is in the midst of a turn.
         #[cfg(any(test, feature = "test-panic"))]
-        self.link.panic_if_asked();
+        self.info.link.panic_if_asked();
         let secure = self.info.tls.is_some() || self.phase == Phase::Handshake;
         let session = if secure { SESSION_OCTETS } else { 0 };
         let http2 = if self.protocol == Some(Protocol::Http2) { HTTP2_OCTETS } else { 0 };
@@ -318,17 +316,17 @@ impl Connection {
         if held != self.held {
             let change = held.wrapping_sub(self.held);
             self.held = held;
-            self.link.held.store(held, Ordering::Relaxed);
+            self.info.link.held.store(held, Ordering::Relaxed);
             self.reactor.tally.write(self.listener.index, |cells| cells.add(MEMORY, 0, change));
         }
         if charged > self.settings.max_connection_memory_bytes as u64 {
-            self.link.order(Order::Close(Reason::Memory));
+            self.info.link.order(Order::Close(Reason::Memory));
         }
     }
 
     /// Asked to make room, but something is under way: somebody else must.
     pub(crate) fn decline(&self) {
-        if self.link.decline() {
+        if self.info.link.decline() {
             self.reactor.shared.registry.declined();
         }
     }
@@ -342,7 +340,7 @@ impl Connection {
     /// Arms the deadline of a wait and looks whether the wait is over: by an order, or because `due` is past.
     pub(crate) fn struck(&mut self, cx: &mut Context<'_>, due: Moment, reason: Reason) -> Option<Reason> {
         self.attend(cx);
-        match self.link.current_order() {
+        match self.info.link.current_order() {
             Order::Serve => {}
             Order::Drain => return Some(Reason::Drain),
             Order::MakeRoom(reason) | Order::Close(reason) => {
@@ -390,7 +388,7 @@ impl Connection {
     /// A handshake is to come (`max_pending_handshakes`). Who is turned away by its address must not have cost others theirs.
     fn pend(&mut self) {
         if self.info.secure && self.pending.is_none() {
-            self.pending = Some(self.listener.pending.enter(self.link.clone()));
+            self.pending = Some(self.listener.pending.enter(self.info.link.clone()));
         }
     }
 

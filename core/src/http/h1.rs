@@ -166,7 +166,7 @@ impl<'c, T: Transport> Http1<'c, T> {
         self.connection.now();
         self.connection.attend(cx);
         self.burst = 0;
-        match self.connection.link.current_order() {
+        match self.connection.info.link.current_order() {
             Order::Serve => {}
             Order::MakeRoom(reason) => self.unwanted = Some(reason),
             Order::Drain => self.draining = true,

@@ -345,7 +345,7 @@ impl<'h, T: Transport> Driver<'h, T> {
 
     fn serve_touched(&mut self, connection: &mut Connection) -> bool {
         let mut touched = mem::take(&mut self.touched);
-        connection.link.take_touched(&mut touched);
+        connection.info.link.take_touched(&mut touched);
         let busy = !touched.is_empty();
         for id in touched.drain(..) {
             self.serve(id, connection);

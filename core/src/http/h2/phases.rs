@@ -145,7 +145,7 @@ impl<T: Transport> Driver<'_, T> {
         connection: &Connection,
     ) -> Option<(End, Reason)> {
         let stop =
-            matches!(connection.link.current_order(), Order::Close(Reason::Drain | Reason::ProgramStop));
+            matches!(connection.info.link.current_order(), Order::Close(Reason::Drain | Reason::ProgramStop));
         if self.side.now >= due {
             connection.limit(Reason::FlushTimeout);
         }
@@ -154,7 +154,7 @@ impl<T: Transport> Driver<'_, T> {
 
     /// What the server asks of the connection.
     fn obey(&mut self, connection: &mut Connection) -> Option<(End, Reason)> {
-        match connection.link.current_order() {
+        match connection.info.link.current_order() {
             Order::Serve => None,
             Order::MakeRoom(reason) if connection.phase() == Phase::Idle => {
                 connection.count_order(reason);
