@@ -11,7 +11,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::config::{Dispatch, Handler, Hooks, Role};
-use crate::deadline::{STEP, micros};
 use crate::event::{Done, Event};
 use crate::exchange::{CancelHook, Exchange, NOWHERE, Outcome, Ready};
 use crate::queue::{Next, Queue};
@@ -202,15 +201,11 @@ impl Reactor {
     /// Runs the program's code on the reactor, and reports it when it held everybody else up (`inline_stall`). The clock is read
     /// behind it, so that its time is not charged to the peer; before it, it was when this turn of the connection began.
     fn watch(&self, code: impl FnOnce()) {
-        let before = (self.deadlines.latest(), self.deadlines.last_read());
+        let before = self.deadlines.last_read();
         let run = self.observe(code);
-        let moments = self.deadlines.now().saturating_sub(before.0);
+        self.deadlines.now();
         let (Some(limit), Some(run)) = (self.shared.settings.inline_stall, run) else { return };
-        // Moments are cheap to compare, and do not count all of a long stall.
-        if moments < micros(limit.min(STEP)) {
-            return;
-        }
-        let took = self.deadlines.last_read().saturating_duration_since(before.1);
+        let took = self.deadlines.last_read().saturating_duration_since(before);
         if took > limit {
             if self.mark.tell(run) {
                 self.tally.inline_stalled();

@@ -306,7 +306,6 @@ impl Server {
 }
 
 /// What cannot be called is refused where it is given, not by the first request.
-/// Told where it is given, not where it is called.
 pub(crate) fn callable(what: &str, object: &Bound<'_, PyAny>) -> PyResult<()> {
     if object.is_callable() {
         return Ok(());
