@@ -335,8 +335,10 @@ impl<'h, T: Transport> Driver<'h, T> {
             if let Some((stream, head, books)) = fresh.open(began, connection, &mut self.side)
                 && let Some(stream) = self.streams.insert(id, stream)
             {
-                let fate = stream.begin(head, books, connection, &mut self.side);
-                self.settle(id, fate, connection);
+                match stream.begin(head, books, connection, &mut self.side) {
+                    Some(fate) => self.settle(id, Some(fate), connection),
+                    None => self.touched.push(id),
+                };
             }
         }
         self.fresh = list;

@@ -83,7 +83,7 @@ impl Stream {
         }
     }
 
-    /// Hands the request on: to the program, or first to be gathered. `Some`: the stream is over.
+    /// Hands the request on: to the program, or first to be gathered. `Some`: the stream is over. Otherwise it is to be stepped.
     pub(super) fn begin(
         &mut self,
         head: Head,
@@ -96,7 +96,7 @@ impl Stream {
             .tally
             .write(connection.listener.index, |cells| cells.inc(STREAMS, books.phase().id()));
         match head.framing() {
-            Framing::None => self.dispatch(head, books, Some(Bytes::new()), connection, side),
+            Framing::None => self.dispatch(head, books, Some(Bytes::new()), connection),
             Framing::Length(length) if !head.expects_continue() && side.promise(length, connection) => {
                 // Within `buffer_body_bytes`, so it fits.
                 self.promised = length as usize;
@@ -106,9 +106,9 @@ impl Stream {
                     connection.limit(Reason::BodySize);
                     return Some(Fate::Answer(413, Reason::BodySize));
                 }
-                self.step(connection, side)
+                None
             }
-            _ => self.dispatch(head, books, None, connection, side),
+            _ => self.dispatch(head, books, None, connection),
         }
     }
 
@@ -118,12 +118,11 @@ impl Stream {
         books: Books,
         buffered: Option<Bytes>,
         connection: &mut Connection,
-        side: &mut Side,
     ) -> Option<Fate> {
         match Live::dispatch(connection, books, head, (self.id, self.id), buffered) {
             Ok(live) => {
                 self.stage = Stage::Serve(live);
-                self.step(connection, side)
+                None
             }
             Err((live, reason)) => {
                 self.stage = Stage::Serve(live);
@@ -159,12 +158,15 @@ impl Stream {
                 };
                 let (head, mut books, body) = gather.into_parts();
                 move_to(&mut books, Phase::Handler, connection, side);
-                let Some(trailers) = trailers else {
-                    return self.dispatch(head, books, Some(body), connection, side);
-                };
                 // Trailers have no place beside a buffered body: it is streamed, though all of it is here.
-                let over = self.dispatch(head, books, None, connection, side);
-                if over.is_none()
+                let (buffered, streamed) = match trailers {
+                    None => (Some(body), None),
+                    Some(trailers) => (None, Some((body, trailers))),
+                };
+                if let Some(fate) = self.dispatch(head, books, buffered, connection) {
+                    return Some(fate);
+                }
+                if let Some((body, trailers)) = streamed
                     && let Stage::Serve(live) = &self.stage
                 {
                     let exchange = &live.exchange;
@@ -172,10 +174,8 @@ impl Stream {
                     exchange.push_content(&mut state, side.now, body);
                     state.content.trailers = Some(trailers);
                     exchange.end_content(&mut state, ContentEnd::Complete);
-                    drop(state);
-                    return self.step(connection, side);
                 }
-                over
+                self.step_serve(connection, side)
             }
         }
     }
