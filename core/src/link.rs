@@ -148,7 +148,8 @@ pub(crate) enum Order {
 pub(crate) struct Link {
     inbox: Arc<Inbox>,
     posted: AtomicBool,
-    /// Streams whose program side did something since the connection looked last (HTTP/1: stream 0).
+    /// Streams whose program side did something since the connection looked last; none of HTTP/1, which has one exchange at a
+    /// time and looks at it whenever it is woken.
     touched: Mutex<Vec<u32>>,
     task: Mutex<Option<Waker>>,
     order: AtomicU32,
@@ -186,9 +187,11 @@ impl Link {
         })
     }
 
-    /// The program did something to `stream`: its connection looks at it in the reactor's next turn.
+    /// The program did something to `stream` (0: HTTP/1): its connection looks at it in the reactor's next turn.
     pub(crate) fn touch(self: &Arc<Self>, stream: u32) {
-        lock(&self.touched).push(stream);
+        if stream != 0 {
+            lock(&self.touched).push(stream);
+        }
         let may_wait = batch::may_wait();
         if self.posted.swap(true, Ordering::AcqRel) {
             if !may_wait {
@@ -328,6 +331,15 @@ mod tests {
         let mut touched = Vec::new();
         links[0].take_touched(&mut touched);
         assert_eq!(touched, [1, 3]);
+    }
+
+    #[test]
+    fn a_connection_without_streams_keeps_no_list_of_them() {
+        let link = Link::new(Inbox::new(Arc::default()));
+        for _ in 0..100 {
+            link.touch(0);
+        }
+        assert_eq!(lock(&link.touched).capacity(), 0);
     }
 
     #[test]
