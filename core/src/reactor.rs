@@ -22,7 +22,7 @@ use crate::dispatch::Turn;
 use crate::event::LogLevel;
 use crate::exchange::Spares;
 use crate::http::date::{self, DateCache};
-use crate::link::Inbox;
+use crate::link::{Delivery, Inbox};
 use crate::phase::Phase;
 use crate::reason::Reason;
 use crate::server::{LIBRARY, Shared, TLS};
@@ -223,12 +223,13 @@ impl Reactor {
 }
 
 async fn read_inbox(reactor: Rc<Reactor>) {
+    let mut delivery = Delivery::default();
     loop {
-        let delivery = poll_fn(|cx| reactor.inbox.poll(cx.waker())).await;
-        for job in delivery.jobs {
+        poll_fn(|cx| reactor.inbox.poll(cx.waker(), &mut delivery)).await;
+        for job in delivery.jobs.drain(..) {
             job(&reactor);
         }
-        for link in delivery.links {
+        for link in delivery.links.drain(..) {
             link.deliver();
         }
     }
