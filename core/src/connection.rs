@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use crate::admission::{Load, PendingSlot};
@@ -162,8 +162,6 @@ pub(crate) struct Connection {
     born: Moment,
     source: Option<IpAddr>,
     slot: ConnectionSlot,
-    /// The task that the link knows.
-    task: Option<Waker>,
 }
 
 /// What accept knows of a connection.
@@ -230,19 +228,10 @@ impl Connection {
             born: 0,
             source: arrival.peer.map(|peer| peer.ip()),
             slot: arrival.slot,
-            task: None,
         };
         connection.born = connection.entered;
         connection.record(phase, None);
         connection
-    }
-
-    /// Orders and the program's acts wake this task. Its waker is the same in each turn: only the first takes the link's lock.
-    pub(crate) fn attend(&mut self, cx: &Context<'_>) {
-        if !self.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
-            self.info.link.attend(cx.waker().clone());
-            self.task = Some(cx.waker().clone());
-        }
     }
 
     /// Reads the clock.
@@ -339,7 +328,7 @@ impl Connection {
 
     /// Arms the deadline of a wait and looks whether the wait is over: by an order, or because `due` is past.
     pub(crate) fn struck(&mut self, cx: &mut Context<'_>, due: Moment, reason: Reason) -> Option<Reason> {
-        self.attend(cx);
+        self.info.link.attend(cx.waker());
         match self.info.link.current_order() {
             Order::Serve => {}
             Order::Drain => return Some(Reason::Drain),

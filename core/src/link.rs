@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Poll, Waker};
 
 use crate::batch;
@@ -151,7 +151,8 @@ pub(crate) struct Link {
     /// Streams whose program side did something since the connection looked last; none of HTTP/1, which has one exchange at a
     /// time and looks at it whenever it is woken.
     touched: Mutex<Vec<u32>>,
-    task: Mutex<Option<Waker>>,
+    /// One for the connection's life, and its waker with it.
+    task: OnceLock<Waker>,
     order: AtomicU32,
     /// Since when the connection is idle, for eviction of the longest idle; 0 = it is not.
     pub(crate) idle_since: AtomicU64,
@@ -176,7 +177,7 @@ impl Link {
             inbox,
             posted: AtomicBool::new(false),
             touched: Mutex::default(),
-            task: Mutex::default(),
+            task: OnceLock::new(),
             order: AtomicU32::new(0),
             idle_since: AtomicU64::new(0),
             stalled_since: AtomicU64::new(0),
@@ -264,14 +265,15 @@ impl Link {
     /// By the reactor, when the inbox is read: the connection's task is polled in this turn.
     pub(crate) fn deliver(&self) {
         self.posted.store(false, Ordering::Release);
-        if let Some(task) = &*lock(&self.task) {
+        if let Some(task) = self.task.get() {
             task.wake_by_ref();
         }
     }
 
-    /// By the connection: its task.
-    pub(crate) fn attend(&self, task: Waker) {
-        *lock(&self.task) = Some(task);
+    /// By the connection: its task, which orders and the program's acts wake.
+    pub(crate) fn attend(&self, task: &Waker) {
+        let known = self.task.get_or_init(|| task.clone());
+        debug_assert!(known.will_wake(task), "a connection moved to another task");
     }
 
     #[cfg(any(test, feature = "test-panic"))]

@@ -168,7 +168,7 @@ impl<'h, T: Transport> Driver<'h, T> {
     }
 
     fn turn(&mut self, connection: &mut Connection, cx: &mut Context<'_>) -> Poll<(End, Reason)> {
-        connection.attend(cx);
+        connection.info.link.attend(cx.waker());
         self.side.now = connection.now();
         self.side.watch.refill(self.side.now / 1000);
         let over = self.accept_all(connection, cx);
