@@ -9,8 +9,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rustix::net::{Shutdown, shutdown, sockopt};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::task::coop::has_budget_remaining;
 
 use crate::tls::session::Session;
 
@@ -19,6 +20,10 @@ pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin + 'static {
     /// Ready when a read is worth while. Spares a read through TLS that would find nothing.
     fn poll_readable(&self, _: &mut Context<'_>) -> Poll<()> {
         Poll::Ready(())
+    }
+    /// Whether [`Transport::poll_readable`] would be ready, without being woken for it.
+    fn is_readable(&self) -> bool {
+        true
     }
     /// The peer sees a reset, even if a forked child of the host holds the descriptor too.
     fn reset(&mut self);
@@ -31,6 +36,10 @@ pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin + 'static {
 impl Transport for TcpStream {
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.poll_read_ready(cx).map(drop)
+    }
+
+    fn is_readable(&self) -> bool {
+        self.try_io(Interest::READABLE, || Ok(())).is_ok()
     }
 
     fn reset(&mut self) {
@@ -53,6 +62,10 @@ impl Transport for TcpStream {
 impl Transport for UnixStream {
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.poll_read_ready(cx).map(drop)
+    }
+
+    fn is_readable(&self) -> bool {
+        self.try_io(Interest::READABLE, || Ok(())).is_ok()
     }
 
     fn reset(&mut self) {
@@ -82,17 +95,29 @@ pub(crate) struct Metered<T: Transport> {
     /// Octets read before somebody decided what they are; handed out first.
     replay: Vec<u8>,
     replayed: usize,
+    /// There was nothing to read, the task is woken when there is, and nothing has been read since.
+    watched: bool,
     /// The end, or a reset, is on its way already.
     finished: bool,
 }
 
 impl<T: Transport> Metered<T> {
     pub(crate) fn new(inner: T, meter: Rc<Meter>) -> Self {
-        Self { inner, meter, replay: Vec::new(), replayed: 0, finished: false }
+        Self { inner, meter, replay: Vec::new(), replayed: 0, watched: false, finished: false }
     }
 
-    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.replay.is_empty() { self.inner.poll_readable(cx) } else { Poll::Ready(()) }
+    pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.replay.is_empty() {
+            return Poll::Ready(());
+        }
+        // An answer that comes from elsewhere ends a turn whose beginning has asked this already.
+        if self.watched && !self.inner.is_readable() {
+            return Poll::Pending;
+        }
+        let readable = self.inner.poll_readable(cx);
+        // A task that has used up its budget is told to wait as well, and the socket will not wake it.
+        self.watched = readable.is_pending() && has_budget_remaining();
+        readable
     }
 
     /// Hands `octets` out before anything else that is read.
@@ -124,6 +149,7 @@ impl<T: Transport> AsyncRead for Metered<T> {
             }
             return Poll::Ready(Ok(()));
         }
+        this.watched = false;
         let before = buf.filled().len();
         std::task::ready!(Pin::new(&mut this.inner).poll_read(cx, buf))?;
         let length = buf.filled().len() - before;
@@ -248,5 +274,72 @@ impl<T: Transport> AsyncWrite for Wire<T> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         each!(self, wire => Pin::new(wire).poll_shutdown(cx))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{Future, poll_fn};
+    use std::pin::pin;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::time::sleep;
+
+    use super::*;
+
+    async fn pair() -> (Metered<TcpStream>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (socket, _) = listener.accept().await.unwrap();
+        // tokio takes a new socket for readable until a read says otherwise.
+        assert!(socket.try_read(&mut [0]).is_err());
+        (Metered::new(socket, Rc::default()), peer)
+    }
+
+    async fn becomes_readable(socket: &mut Metered<TcpStream>) {
+        tokio::select! {
+            // First, or it would wake the task for a socket that does not.
+            biased;
+            () = sleep(Duration::from_secs(10)) => panic!("the socket does not wake its task"),
+            () = poll_fn(|cx| socket.poll_readable(cx)) => {}
+        }
+    }
+
+    #[tokio::test]
+    async fn a_watched_socket_wakes_its_task_however_often_it_is_asked() {
+        let (mut socket, mut peer) = pair().await;
+        for _ in 0..3 {
+            poll_fn(|cx| {
+                assert!((0..3).all(|_| socket.poll_readable(cx).is_pending()));
+                Poll::Ready(())
+            })
+            .await;
+            assert!(socket.watched);
+            peer.write_all(b"1").await.unwrap();
+            becomes_readable(&mut socket).await;
+            assert_eq!(socket.read(&mut [0; 8]).await.unwrap(), 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_task_without_budget_watches_nothing() {
+        let (mut socket, mut peer) = pair().await;
+        poll_fn(|cx| {
+            while has_budget_remaining() {
+                assert!(pin!(tokio::task::coop::consume_budget()).poll(cx).is_ready());
+            }
+            assert!(socket.poll_readable(cx).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        let waiting = tokio::spawn(async move {
+            tokio::task::yield_now().await;
+            peer.write_all(b"1").await.unwrap();
+            peer
+        });
+        tokio::task::yield_now().await;
+        becomes_readable(&mut socket).await;
+        drop(waiting.await.unwrap());
     }
 }
