@@ -259,7 +259,12 @@ impl PhaseClock {
             let left = micros(total).saturating_sub(self.spent);
             (since.saturating_add(left), Strike::Total)
         });
-        [idle, rate, total].into_iter().flatten().min()
+        // Not by an iterator: mostly two of them are off.
+        let earlier = |one: Option<(Moment, Strike)>, other| match (one, other) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        earlier(earlier(idle, rate), total)
     }
 
     /// Time spent in the phase so far.

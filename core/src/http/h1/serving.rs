@@ -2,6 +2,7 @@
 //! clocks run. What comes before and after is `h1.rs`.
 
 use std::pin::Pin;
+use std::sync::MutexGuard;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -166,6 +167,9 @@ impl Serving {
             }
         }
         let ready = exchange.take_ready(&mut state);
+        if !progressed && ready == [None, None] && http1.output.is_empty() {
+            return self.wait(http1, cx, now, state);
+        }
         drop(state);
         for ready in ready.into_iter().flatten() {
             http1.connection.reactor.tell_ready(&exchange, ready);
@@ -176,7 +180,7 @@ impl Serving {
             return Next::Cut(End::Reset, reason);
         }
         progressed |= self.moved < moved;
-        if progressed { Next::Again } else { self.wait(http1, cx, now) }
+        if progressed { Next::Again } else { self.wait(http1, cx, now, exchange.lock()) }
     }
 
     // ---- the answer ----
@@ -489,10 +493,15 @@ impl Serving {
 
     // ---- the clocks ----
 
-    fn wait<T: Transport>(&mut self, http1: &mut Http1<'_, T>, cx: &mut Context<'_>, now: Moment) -> Next {
+    fn wait<T: Transport>(
+        &mut self,
+        http1: &mut Http1<'_, T>,
+        cx: &mut Context<'_>,
+        now: Moment,
+        mut guard: MutexGuard<'_, State>,
+    ) -> Next {
         http1.input.rest(&http1.connection.reactor.buffers);
-        let exchange = self.live.exchange.clone();
-        let mut guard = exchange.lock();
+        let exchange = &self.live.exchange;
         let state = &mut *guard;
         let sending = !http1.output.is_empty();
         let receiving = state.content.wanted && state.content.waiting == 0 && state.content.end.is_none();
@@ -505,17 +514,19 @@ impl Serving {
         state.answer_clock.turn(sending, now);
         state.content_clock.turn(receiving, now);
         state.handler_clock.turn(!receiving && self.framing.is_none(), now);
-        let limits = exchange.limits(state);
-        let dues = [
-            state.answer_clock.due(&limits.answer).map(|(due, strike)| (due, 0, write_reason(strike))),
-            state.content_clock.due(&limits.content).map(|(due, strike)| (due, 408, body_reason(strike))),
-            state.handler_clock.due(&limits.handler).map(|(due, _)| (due, 504, Reason::HandlerTimeout)),
-        ];
-        let earlier = |first: Option<Due>, next: Option<Due>| match (first, next) {
+        // Worked out for the clocks that run, mostly the handler's alone.
+        let limits = || exchange.limits(state);
+        let answer =
+            || state.answer_clock.due(&limits().answer).map(|(due, strike)| (due, 0, write_reason(strike)));
+        let program = if receiving {
+            state.content_clock.due(&limits().content).map(|(due, strike)| (due, 408, body_reason(strike)))
+        } else {
+            state.handler_clock.due(&limits().handler).map(|(due, _)| (due, 504, Reason::HandlerTimeout))
+        };
+        let due = match (sending.then(answer).flatten(), program) {
             (Some(first), Some(next)) if next.0 < first.0 => Some(next),
             (first, next) => first.or(next),
         };
-        let due = dues.into_iter().fold(None, earlier);
         let decoder = if let Owed::Chunks(decoder) = &self.owed { decoder.heap_bytes() } else { 0 };
         let held = Held { charged: exchange.held(state) + decoder, other: state.answer.queued };
         let stalled = match (sending, receiving) {
@@ -550,9 +561,6 @@ impl Serving {
         self.strike(http1, status, reason, now)
     }
 }
-
-/// When a limit strikes, with which status (0: none can be sent any more), and why.
-type Due = (Moment, u16, Reason);
 
 /// Why content cannot go on.
 enum Fault {
