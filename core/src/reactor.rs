@@ -22,6 +22,7 @@ use crate::dispatch::Turn;
 use crate::event::LogLevel;
 use crate::exchange::Spares;
 use crate::http::date::{self, DateCache};
+use crate::http::h1::seat::Seats;
 use crate::link::{Delivery, Inbox};
 use crate::phase::Phase;
 use crate::reason::Reason;
@@ -74,6 +75,7 @@ pub(crate) struct Reactor {
     pub(crate) buffers: Pool,
     pub(crate) ciphertext: Rc<Scratch>,
     pub(crate) exchanges: Spares,
+    pub(crate) seats: Seats,
     pub(crate) turn: Turn,
     pub(crate) mark: Arc<Mark>,
     noise: Cell<Noise>,
@@ -99,6 +101,7 @@ impl Reactor {
             buffers: Pool::default(),
             ciphertext: Rc::default(),
             exchanges: Spares::default(),
+            seats: Seats::default(),
             turn: Turn::new(shared.dispatch.queues().len(), index),
             mark: shared.watchdog.marks[index].clone(),
             noise: Cell::default(),

@@ -11,6 +11,7 @@ mod gather;
 mod output;
 pub(crate) mod parse;
 pub(crate) mod scan;
+pub(crate) mod seat;
 mod serving;
 mod waiting;
 
@@ -35,6 +36,7 @@ use encode::Persistence;
 use gather::Gather;
 use output::Output;
 use scan::Scan;
+use seat::Seat;
 use serving::Serving;
 
 /// Answers given in one turn before the other connections of the reactor have theirs: a pipelined burst is served without
@@ -96,7 +98,7 @@ enum State {
     /// A small body is gathered before the program sees the request.
     Gather(Box<Gather>),
     /// The program has the request.
-    Serve(Box<Serving>),
+    Serve(Seat),
     /// Nothing more is read; what was answered leaves first.
     Finish { reason: Reason, linger: bool },
     /// The answer is out, and content that nobody wants still comes.
@@ -112,8 +114,7 @@ struct Http1<'c, T: Transport> {
     output: Output,
     state: State,
     /// Exchanges whose answer is complete in `output` and not yet taken.
-    #[expect(clippy::vec_box, reason = "they come boxed from the state, and the list is one long")]
-    tail: Vec<Box<Serving>>,
+    tail: Vec<Seat>,
     /// When the wait for a head, or its first octet, began.
     since: Moment,
     /// When the last octet of the last answer was queued.
@@ -223,7 +224,7 @@ impl<'c, T: Transport> Http1<'c, T> {
     fn end_all(&mut self, reason: Reason) {
         self.end_tail(reason);
         match std::mem::replace(&mut self.state, State::Await) {
-            State::Serve(serving) => serving.end(self.connection, reason),
+            State::Serve(seat) => seat.end(self.connection, reason),
             State::Gather(gather) => {
                 let received = self.input.len().min(gather.length) as u64;
                 gather.books.close(self.connection, Some(&gather.head), received, reason);
@@ -233,15 +234,15 @@ impl<'c, T: Transport> Http1<'c, T> {
     }
 
     fn end_tail(&mut self, reason: Reason) {
-        for serving in self.tail.drain(..) {
-            serving.end(self.connection, reason);
+        for seat in self.tail.drain(..) {
+            seat.end(self.connection, reason);
         }
     }
 
     fn wait_flush(&mut self, cx: &mut Context<'_>, now: Moment) -> Step {
         self.connection.enter(Phase::Flush, now);
-        for serving in &mut self.tail {
-            serving.flushing(now);
+        for seat in &mut self.tail {
+            seat.flushing(now);
         }
         let due = self.queued_at + micros(self.connection.settings.flush_timeout);
         self.hold(Held::default());
@@ -336,36 +337,37 @@ impl<'c, T: Transport> Http1<'c, T> {
                 Serving::new(live, &self.limits).refused(503, reason)
             }
         };
-        self.state = State::Serve(Box::new(serving));
+        self.state = State::Serve(self.connection.reactor.seats.seat(serving));
         Step::Again
     }
 
     fn step_serve(&mut self, cx: &mut Context<'_>, now: Moment) -> Step {
-        let State::Serve(mut serving) = std::mem::replace(&mut self.state, State::Await) else {
+        let State::Serve(mut seat) = std::mem::replace(&mut self.state, State::Await) else {
             return Step::Again;
         };
+        let Some(serving) = seat.taken() else { return Step::Again };
         let next = match catch_unwind(AssertUnwindSafe(|| serving.step(self, cx, now))) {
             Ok(next) => next,
             Err(panic) => {
-                serving.end(self.connection, Reason::Internal);
+                seat.end(self.connection, Reason::Internal);
                 resume_unwind(panic)
             }
         };
         match next {
             serving::Next::Again => {
-                self.state = State::Serve(serving);
+                self.state = State::Serve(seat);
                 Step::Again
             }
             serving::Next::Wait => {
-                self.state = State::Serve(serving);
+                self.state = State::Serve(seat);
                 Step::Wait
             }
             serving::Next::Answered { persist, linger, reason } => {
                 self.queued_at = now;
                 if reason == Reason::Complete {
-                    self.tail.push(serving);
+                    self.tail.push(seat);
                 } else {
-                    serving.end(self.connection, reason);
+                    seat.end(self.connection, reason);
                 }
                 if persist {
                     self.since = now;
@@ -380,7 +382,7 @@ impl<'c, T: Transport> Http1<'c, T> {
                 Step::Again
             }
             serving::Next::Cut(end, reason) => {
-                serving.end(self.connection, reason);
+                seat.end(self.connection, reason);
                 over(end, reason)
             }
         }
