@@ -87,9 +87,9 @@ impl Turn {
 
     fn push(&self, shared: &crate::server::Shared, queue: usize, event: Event) {
         let full = {
-            let mut batches = self.batches.borrow_mut();
-            batches[queue].push(event);
-            batches[queue].len() >= FULL
+            let batch = &mut self.batches.borrow_mut()[queue];
+            batch.push(event);
+            batch.len() >= FULL
         };
         if full {
             self.flush(shared);

@@ -184,38 +184,47 @@ impl Queue {
         let mut refused = Vec::new();
         let mut events = lock(&self.events);
         for mut event in batch {
-            if events.closed || (events.closing && matches!(event, Event::Request(_))) {
+            if events.closed {
                 refused.push(event);
                 continue;
             }
-            let early = match &event {
+            let early = match &mut event {
+                Event::Request(_) if events.closing => {
+                    refused.push(event);
+                    continue;
+                }
                 Event::Request(_) => true,
                 // Behind its request, so that nothing about it is told first.
                 Event::Cancelled(exchange, _) => !exchange.is_delivered(),
                 Event::Done(done) => done.exchange.as_ref().is_some_and(|exchange| !exchange.is_delivered()),
-                _ => false,
-            };
-            match &mut event {
-                Event::Connection(_) | Event::RequestEnd(_) | Event::Log(..) => {
-                    if events.observations >= MAX_OBSERVATIONS {
-                        events.lost += 1;
-                        continue;
-                    }
-                    events.observations += 1;
-                    if let Event::Log(_, lost) = &mut event {
-                        *lost = events.lost - events.told_lost;
-                        events.told_lost = events.lost;
-                    }
+                Event::Connection(_) | Event::RequestEnd(_) | Event::Log(..)
+                    if events.observations >= MAX_OBSERVATIONS =>
+                {
+                    events.lost += 1;
+                    continue;
                 }
-                Event::Shutdown => events.closing = true,
+                Event::Connection(_) | Event::RequestEnd(_) => {
+                    events.observations += 1;
+                    false
+                }
+                Event::Log(_, lost) => {
+                    events.observations += 1;
+                    *lost = events.lost - events.told_lost;
+                    events.told_lost = events.lost;
+                    false
+                }
+                Event::Shutdown => {
+                    events.closing = true;
+                    false
+                }
                 // Behind the last event nobody would look for it.
                 Event::Drop(_) if events.closing && !events.others.is_empty() => {
                     let last = events.others.len() - 1;
                     events.others.insert(last, event);
                     continue;
                 }
-                _ => {}
-            }
+                Event::Ready(..) | Event::Drop(_) => false,
+            };
             if early { &mut events.requests } else { &mut events.others }.push_back(event);
         }
         let waiting = events.requests.len() + events.others.len();
@@ -412,22 +421,15 @@ impl Queue {
 
 /// Moves one event about requests; `false` when none may go now.
 fn take_request(events: &mut Events, into: &mut Vec<Event>) -> bool {
-    match events.requests.pop_front() {
-        Some(Event::Request(mut request)) => {
-            if !request.start() {
-                events.requests.push_front(Event::Request(request));
-                return false;
-            }
-            request.exchange().mark_delivered();
-            into.push(Event::Request(request));
-            true
+    if let Some(Event::Request(request)) = events.requests.front_mut() {
+        if !request.start() {
+            return false;
         }
-        Some(event) => {
-            into.push(event);
-            true
-        }
-        None => false,
+        request.exchange().mark_delivered();
     }
+    let Some(event) = events.requests.pop_front() else { return false };
+    into.push(event);
+    true
 }
 
 fn refuse(event: Event) {
