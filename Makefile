@@ -18,13 +18,21 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 WARNINGS := -Wall -Wextra -pedantic -Werror
 PROBE := examples/c/probe.c $(wildcard examples/c/probe/*.c)
 
-# Cheap before dear, so that a slip in a format shows before anything long is built.
-STEPS := formatting languages lints docs library unit licences c-tests cpp-tests packaging demo-test python-tests reference h2spec blackbox attacks foreign budgets fuzz
+# Steps of `make test`. Cheap before dear, so that a slip in a format shows before anything long is built; then what is shipped
+# beside what only its sources are needed for; at last, and with the machine for themselves, those that watch a server.
+FIRST := formatting languages library
+SHIPPED := c-tests cpp-tests packaging demo-test python-tests reference h2spec
+SOURCES := lints docs licences unit fuzz
+SERVED := blackbox attacks foreign budgets
+STEPS := $(FIRST) $(SHIPPED) $(SOURCES) $(SERVED)
+
+# The first line of each step.
+begin = echo "== $@, $$(date +%T)"
 
 .NOTPARALLEL:
 .PHONY: sanitizers endurance volume help demo hello check test probes c-probe rust-probe python-probe bench library probe-library wheel clean build-tools \
 	python-tools test-tools go-tools node-tools java-tools luajit-tools foreign-programs \
-	go-programs go-handlers ctypes-programs node-programs java-programs luajit-programs attacks-table bench-attack bench-modes $(STEPS)
+	go-programs go-handlers ctypes-programs node-programs java-programs luajit-programs attacks-table bench-attack bench-modes budgets-program $(STEPS)
 
 help:
 	@echo 'make demo      build the C library and a C program on it, serve https://$(ADDRESS) until Ctrl-C'
@@ -62,7 +70,9 @@ check: formatting lints
 INLINE := target/probes/c/probe --mode inline --set io_threads=1 --listen 127.0.0.1:0 --self-signed
 
 test:
-	@$(MAKE) --no-print-directory $(STEPS)
+	@$(MAKE) --no-print-directory $(FIRST)
+	@MAKE='$(MAKE)' sh tests/lanes '-o library $(SHIPPED) probes budgets-program foreign-programs' '-o library $(SOURCES)'
+	@$(MAKE) --no-print-directory -o library -o probes -o budgets-program -o foreign-programs $(SERVED)
 	@echo '$(words $(STEPS)) passed, 0 failed'
 
 bench: probes
@@ -102,7 +112,7 @@ define compile
 endef
 
 library: build-tools
-	@echo '== $@'
+	@$(begin)
 	$(call link_library,target/lib)
 
 .PHONY: install deb
@@ -226,12 +236,12 @@ luajit-programs: library luajit-tools
 # ---- the steps of make test ----
 
 formatting:
-	@echo '== $@'
+	@$(begin)
 	cargo fmt --all --check
 
 # Header and programs, in every language that may include them.
 languages: test-tools python-tools
-	@echo '== $@'
+	@$(begin)
 	mkdir -p target/c
 	$(PYTHON) tests/c/walk.py include/bartizan.h >target/c/walk_calls.h
 	set -e; for cc in gcc clang; do for std in c99 c11 c17 c2x; do \
@@ -245,31 +255,31 @@ languages: test-tools python-tools
 	done; done
 
 lints:
-	@echo '== $@'
+	@$(begin)
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 
 docs:
-	@echo '== $@'
+	@$(begin)
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
 
 unit: library
-	@echo '== $@'
+	@$(begin)
 	cargo test --locked --workspace
 
 licences: $(DENY)
-	@echo '== $@'
+	@$(begin)
 	$(DENY) --workspace --locked check bans licenses sources
 
 c-tests: library test-tools python-tools
-	@echo '== $@'
+	@$(begin)
 	PYTHON=$(PYTHON) sh tests/c/run include target/lib plain asan valgrind
 
 cpp-tests: library test-tools
-	@echo '== $@'
+	@$(begin)
 	sh tests/cpp/run include target/lib
 
 packaging: library test-tools go-tools abi abi3-wheel
-	@echo '== $@'
+	@$(begin)
 	sh tests/install/run
 	$(PYTHON) tests/guides/run.py . docs/c.md docs/cpp.md docs/python.md docs/go.md
 
@@ -281,11 +291,11 @@ abi: library test-tools
 	sh tests/abi/breaks include target/lib/libbartizan.so.0
 
 demo-test: hello test-tools
-	@echo '== $@'
+	@$(begin)
 	sh tests/demo.sh
 
 python-tests: abi3-wheel sdist
-	@echo '== $@'
+	@$(begin)
 	sh tests/wheel/run $(PYTHON) target/wheels/bartizan-*-abi3-*.whl target/wheels/bartizan-*.tar.gz
 
 # The same with a CPython that Debian does not have yet, as Maven Central has it for programs in Java; no registry has a
@@ -304,7 +314,7 @@ $(NEWER_PYTHON): | java-tools python-tools
 	chmod +x $(@D)/*
 
 h2spec: c-probe $(H2SPEC)
-	@echo '== $@'
+	@$(begin)
 	sh tests/h2spec/run $(H2SPEC) target/probes/c/probe
 
 # A million requests through each kind of handler of the wheel: ten minutes.
@@ -329,7 +339,7 @@ sanitizers: build-tools test-tools python-tools
 
 # The C and the Python API for reading, in target/reference. A warning fails it.
 reference: wheel
-	@echo '== $@'
+	@$(begin)
 	$(call install,doxygen:doxygen)
 	rm -rf target/reference
 	mkdir -p target/reference/source
@@ -340,7 +350,7 @@ reference: wheel
 	rm -rf target/reference/source
 
 blackbox: probes test-tools
-	@echo '== $@'
+	@$(begin)
 	$(VENV)/pip install -r tests/blackbox/requirements.txt
 	$(VENV)/python -m pytest tests/blackbox -n 2 --dist loadscope
 
@@ -348,7 +358,7 @@ blackbox: probes test-tools
 ATTACK := $(VENV)/python -m pytest tests/attacks -n 6 --dist worksteal
 
 attacks: probes test-tools
-	@echo '== $@'
+	@$(begin)
 	$(VENV)/pip install -r tests/blackbox/requirements.txt
 	$(ATTACK)
 
@@ -357,19 +367,21 @@ attacks-table: probes test-tools
 	$(ATTACK) --table docs/attacks.md
 
 foreign: foreign-programs go-handlers test-tools python-tools
-	@echo '== $@'
+	@$(begin)
 	test -d target/venv || $(PYTHON) -m venv target/venv
 	$(VENV)/pip install -r tests/blackbox/requirements.txt
 	$(VENV)/python -m pytest tests/foreign -n 2 --dist loadscope
 
-budgets: probes test-tools
-	@echo '== $@'
-	cargo build --locked --release -p bartizan-bench --bin budgets
+budgets: probes budgets-program test-tools
+	@$(begin)
 	target/release/budgets
+
+budgets-program: build-tools
+	cargo build --locked --release -p bartizan-bench --bin budgets
 
 # Behind `unit`, whose dependencies it is built from.
 fuzz: fuzz-python
-	@echo '== $@'
+	@$(begin)
 	target/fuzz/venv/bin/python fuzz/run.py bounded
 
 FUZZ ?= --seconds 3600
