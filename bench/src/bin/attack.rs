@@ -1,5 +1,6 @@
 //! Load under attack: closed-loop honest clients on keep-alive connections over TLS, alone and then beside thousands of hostile
-//! connections, with every limit of the server at its default.
+//! connections, with every limit of the server at its default. Without a pause they take all of the server's core, so that each
+//! microsecond that an attacker costs is missing in their goodput.
 //!
 //! On two cores honest clients and attackers share one, and what the attackers take of it is missing on the honest side: so the
 //! attackers run at the lowest priority there, and requests per second of the server's own processor time are printed too.
@@ -22,6 +23,7 @@ const USAGE: &str = "\
 usage: attack [options]
   --server COMMAND  a TLS and a cleartext listener (target/probes/c/probe --mode inline ...)
   --clients N       honest connections (32)
+  --pause N         milliseconds from an answer to the next request (0: together they fill the server's core)
   --calm N          seconds without attack, before and behind it (10)
   --seconds N       seconds of attack that are measured (35)
   --silent N        silent connections offered (10000)
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
 struct Options {
     server: Vec<String>,
     clients: usize,
+    pause: Duration,
     calm: usize,
     seconds: usize,
     counts: [usize; 4],
@@ -75,6 +78,7 @@ impl Options {
         let mut options = Options {
             server: words(SERVER),
             clients: 32,
+            pause: Duration::ZERO,
             calm: 10,
             seconds: 35,
             counts: [10_000, 2_000, 2_000, 500],
@@ -84,6 +88,7 @@ impl Options {
             match option.as_str() {
                 "--server" => options.server = words(&value),
                 "--clients" => options.clients = value.parse()?,
+                "--pause" => options.pause = Duration::from_millis(value.parse()?),
                 "--calm" => options.calm = value.parse()?,
                 "--seconds" => options.seconds = value.parse()?,
                 "--silent" => options.counts[0] = value.parse()?,
@@ -115,7 +120,7 @@ async fn run(mut options: Options) -> Result<bool, Box<dyn Error>> {
         println!("attackers share the honest clients' core, at the lowest priority");
     }
     let server = Server::start(&options.server, cores)?;
-    let honest = Honest::start(&server, options.clients).await?;
+    let honest = Honest::start(&server, options.clients, options.pause).await?;
     honest.measure(2, &server).await?;
     let before = honest.measure(options.calm, &server).await?;
     let resident = server.resident()?;
@@ -206,7 +211,7 @@ fn send_memory(text: &str) -> Vec<f64> {
         .collect()
 }
 
-/// Clients that ask again as soon as they are answered.
+/// Clients that ask again when they are answered, at once or after a pause.
 struct Honest {
     answered: Rc<RefCell<Vec<u32>>>,
     lost: Rc<Cell<u64>>,
@@ -224,7 +229,7 @@ struct Measured {
 }
 
 impl Honest {
-    async fn start(server: &Server, clients: usize) -> Result<Honest, Box<dyn Error>> {
+    async fn start(server: &Server, clients: usize, pause: Duration) -> Result<Honest, Box<dyn Error>> {
         let group = client::group("x25519").ok_or("no x25519 in this build")?;
         let dialer = Rc::new(Dialer::new(server.address, Protocol::Http1, group, Tickets::Ignored)?);
         let request: Rc<[u8]> = h1::minimal_request(&dialer.authority()).into();
@@ -237,7 +242,12 @@ impl Honest {
                 loop {
                     let began = Instant::now();
                     match timeout(PATIENCE, connection.exchange(&request)).await {
-                        Ok(Ok(())) => answered.borrow_mut().push(began.elapsed().as_micros() as u32),
+                        Ok(Ok(())) => {
+                            answered.borrow_mut().push(began.elapsed().as_micros() as u32);
+                            if !pause.is_zero() {
+                                sleep(pause).await;
+                            }
+                        }
                         _ => {
                             lost.set(lost.get() + 1);
                             // A client that cannot come back either is seen in the goodput.
