@@ -18,13 +18,13 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 WARNINGS := -Wall -Wextra -pedantic -Werror
 PROBE := examples/c/probe.c $(wildcard examples/c/probe/*.c)
 
-# Steps of `make test`. Cheap before dear, so that a slip in a format shows before anything long is built; then what is shipped
-# beside what only its sources are needed for; at last, and with the machine for themselves, those that watch a server.
+# Steps of `make test`. Cheap before dear, so that a slip in a format shows before anything long is built; then, side by side, what
+# links a release once more and what does not; at last, and with the machine for themselves, those that watch a server.
 FIRST := formatting languages library
-SHIPPED := c-tests cpp-tests packaging demo-test python-tests reference h2spec
-SOURCES := lints docs licences unit fuzz
+LINKING := packaging demo-test python-tests reference h2spec
+CHECKING := lints docs licences c-tests cpp-tests unit fuzz
 SERVED := blackbox attacks foreign budgets
-STEPS := $(FIRST) $(SHIPPED) $(SOURCES) $(SERVED)
+STEPS := $(FIRST) $(LINKING) $(CHECKING) $(SERVED)
 
 # The first line of each step.
 begin = echo "== $@, $$(date +%T)"
@@ -71,7 +71,7 @@ INLINE := target/probes/c/probe --mode inline --set io_threads=1 --listen 127.0.
 
 test:
 	@$(MAKE) --no-print-directory $(FIRST)
-	@MAKE='$(MAKE)' sh tests/lanes '-o library $(SHIPPED) probes budgets-program foreign-programs' '-o library $(SOURCES)'
+	@MAKE='$(MAKE)' sh tests/lanes '-o library $(LINKING) probes budgets-program foreign-programs' '-o library $(CHECKING)'
 	@$(MAKE) --no-print-directory -o library -o probes -o budgets-program -o foreign-programs $(SERVED)
 	@echo '$(words $(STEPS)) passed, 0 failed'
 
