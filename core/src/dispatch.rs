@@ -64,9 +64,16 @@ impl Dispatcher {
     }
 }
 
+/// What a turn has for one queue.
+#[derive(Default)]
+struct Batch {
+    requests: Vec<Request>,
+    others: Vec<Event>,
+}
+
 /// The events of one turn of a reactor, per queue.
 pub(crate) struct Turn {
-    batches: RefCell<Vec<Vec<Event>>>,
+    batches: RefCell<Vec<Batch>>,
     next: Cell<usize>,
     filled: Cell<bool>,
     /// Of what was handed over, not all has a consumer that was woken for it, or its answers may wait for each other.
@@ -77,7 +84,7 @@ pub(crate) struct Turn {
 impl Turn {
     pub(crate) fn new(queues: usize, first: usize) -> Self {
         Self {
-            batches: RefCell::new((0..queues).map(|_| Vec::new()).collect()),
+            batches: RefCell::new((0..queues).map(|_| Batch::default()).collect()),
             next: Cell::new(first),
             filled: Cell::new(false),
             doubtful: Cell::new(false),
@@ -85,11 +92,11 @@ impl Turn {
         }
     }
 
-    fn push(&self, shared: &crate::server::Shared, queue: usize, event: Event) {
+    fn push(&self, shared: &crate::server::Shared, queue: usize, put: impl FnOnce(&mut Batch)) {
         let full = {
             let batch = &mut self.batches.borrow_mut()[queue];
-            batch.push(event);
-            batch.len() >= FULL
+            put(batch);
+            batch.requests.len() + batch.others.len() >= FULL
         };
         if full {
             self.flush(shared);
@@ -120,13 +127,13 @@ impl Turn {
     pub(crate) fn flush(&self, shared: &crate::server::Shared) {
         self.filled.set(false);
         for (index, queue) in shared.dispatch.queues().iter().enumerate() {
-            let mut batch = std::mem::take(&mut self.batches.borrow_mut()[index]);
-            if !batch.is_empty() {
-                let many = batch.len() > 1;
-                if queue.append(batch.drain(..)) || many {
+            let Batch { mut requests, mut others } = std::mem::take(&mut self.batches.borrow_mut()[index]);
+            let length = requests.len() + others.len();
+            if length > 0 {
+                if queue.append(requests.drain(..), others.drain(..)) || length > 1 {
                     self.doubtful.set(true);
                 }
-                self.batches.borrow_mut()[index] = batch;
+                self.batches.borrow_mut()[index] = Batch { requests, others };
             }
         }
     }
@@ -156,7 +163,7 @@ impl Reactor {
                 let queue = self.turn.next.get() % dispatcher.queues().len();
                 self.turn.next.set(queue + 1);
                 exchange.queue.store(queue as u32, Ordering::Relaxed);
-                self.turn.push(&self.shared, queue, Event::Request(request));
+                self.turn.push(&self.shared, queue, |batch| batch.requests.push(request));
             }
         }
         Ok(())
@@ -194,7 +201,7 @@ impl Reactor {
     fn tell(&self, exchange: &Exchange, event: Event) {
         let queue = exchange.queue.load(Ordering::Relaxed);
         if queue != NOWHERE {
-            self.turn.push(&self.shared, queue as usize, event);
+            self.turn.push(&self.shared, queue as usize, |batch| batch.others.push(event));
         }
     }
 
@@ -238,10 +245,17 @@ pub(crate) fn work(handler: &Arc<dyn Handler>, queue: &Queue, hooks: &Hooks) {
         hook(Role::Worker, true);
     }
     let mut events = Vec::with_capacity(1);
-    let mut slow = false;
-    while queue.next_parked(&mut events, slow) != Next::Closed {
-        let began = Instant::now();
-        for event in events.drain(..) {
+    let (mut clock, mut slow) = (Instant::now(), false);
+    loop {
+        let (next, paused) = queue.next_of_pool(&mut events, slow);
+        if next == Next::Closed {
+            break;
+        }
+        // Else it began where the one before ended.
+        if paused {
+            clock = Instant::now();
+        }
+        while let Some(event) = events.pop() {
             match event {
                 Event::Request(request) => call(handler, request),
                 Event::Ready(exchange, ready) => {
@@ -250,7 +264,9 @@ pub(crate) fn work(handler: &Arc<dyn Handler>, queue: &Queue, hooks: &Hooks) {
                 _ => {}
             }
         }
-        slow = began.elapsed() > QUICK;
+        let ended = Instant::now();
+        slow = ended.saturating_duration_since(clock) > QUICK;
+        clock = ended;
     }
     if let Some(hook) = &hooks.thread {
         hook(Role::Worker, false);

@@ -18,6 +18,7 @@ use crate::admission::Load;
 use crate::batch;
 use crate::event::Event;
 use crate::link::lock;
+use crate::request::Request;
 
 /// Most undelivered observation events (connection, request end, log) of one queue; what comes on top is lost and counted.
 const MAX_OBSERVATIONS: usize = 16 * 1024;
@@ -55,8 +56,8 @@ pub struct Queue {
 
 #[derive(Debug, Default)]
 struct Events {
-    /// Requests, and what happened to them before anybody took them; may have to wait for a running slot.
-    requests: VecDeque<Event>,
+    /// May have to wait for a running slot.
+    requests: VecDeque<Waiting>,
     /// All other events: never held up by requests that wait.
     others: VecDeque<Event>,
     observations: usize,
@@ -76,6 +77,13 @@ struct Events {
     /// `Shutdown` was pushed: the end comes when the queue is empty.
     closing: bool,
     closed: bool,
+}
+
+#[derive(Debug)]
+enum Waiting {
+    Request(Request),
+    /// What happened to one of them before anybody took it.
+    About(Box<Event>),
 }
 
 impl Queue {
@@ -175,25 +183,32 @@ impl Queue {
 
     /// Appends one event.
     pub fn push(&self, event: Event) {
-        self.append(std::iter::once(event));
+        match event {
+            Event::Request(request) => self.append(std::iter::once(request), std::iter::empty()),
+            event => self.append(std::iter::empty(), std::iter::once(event)),
+        };
     }
 
-    /// Appends a batch under one lock and signals at most once. `true`: consumers sleep on that may be needed for it, unless those
-    /// awake are quick ([`Queue::rouse`]).
-    pub(crate) fn append(&self, batch: impl Iterator<Item = Event>) -> bool {
+    /// Appends requests, and then what else there is to tell, under one lock and signals at most once. `true`: consumers sleep on
+    /// that may be needed for it, unless those awake are quick ([`Queue::rouse`]).
+    pub(crate) fn append(
+        &self,
+        requests: impl Iterator<Item = Request>,
+        others: impl Iterator<Item = Event>,
+    ) -> bool {
         let mut refused = Vec::new();
         let mut events = lock(&self.events);
-        for mut event in batch {
+        if events.closed || events.closing {
+            refused.extend(requests.map(Waiting::Request));
+        } else {
+            events.requests.extend(requests.map(Waiting::Request));
+        }
+        for mut event in others {
             if events.closed {
-                refused.push(event);
+                refused.push(Waiting::About(Box::new(event)));
                 continue;
             }
             let early = match &mut event {
-                Event::Request(_) if events.closing => {
-                    refused.push(event);
-                    continue;
-                }
-                Event::Request(_) => true,
                 // Behind its request, so that nothing about it is told first.
                 Event::Cancelled(exchange, _) => !exchange.is_delivered(),
                 Event::Done(done) => done.exchange.as_ref().is_some_and(|exchange| !exchange.is_delivered()),
@@ -223,9 +238,14 @@ impl Queue {
                     events.others.insert(last, event);
                     continue;
                 }
-                Event::Ready(..) | Event::Drop(_) => false,
+                // Requests are not among them.
+                Event::Request(_) | Event::Ready(..) | Event::Drop(_) => false,
             };
-            if early { &mut events.requests } else { &mut events.others }.push_back(event);
+            if early {
+                events.requests.push_back(Waiting::About(Box::new(event)));
+            } else {
+                events.others.push_back(event);
+            }
         }
         let waiting = events.requests.len() + events.others.len();
         let roused = events.rousing;
@@ -234,9 +254,7 @@ impl Queue {
         drop(events);
         self.carry_out(signal);
         // Outside the lock: a refused request answers 503 as it is dropped.
-        for event in refused {
-            refuse(event);
-        }
+        refused.into_iter().for_each(refuse);
         more
     }
 
@@ -301,6 +319,12 @@ impl Queue {
     /// As [`Queue::next`], for ever, one event and without the descriptor: for a pool in which one consumer per event is to wake.
     /// `slow`: it will be a while until the caller is back, so what waits needs another of the pool.
     pub fn next_parked(&self, into: &mut Vec<Event>, slow: bool) -> Next {
+        self.next_of_pool(into, slow).0
+    }
+
+    /// As [`Queue::next_parked`], and whether others may have had the core meanwhile.
+    pub(crate) fn next_of_pool(&self, into: &mut Vec<Event>, slow: bool) -> (Next, bool) {
+        let mut paused = false;
         let mut events = lock(&self.events);
         loop {
             match self.take_locked(&mut events, into, 1) {
@@ -311,9 +335,10 @@ impl Queue {
                     drop(events);
                     self.carry_out(signal);
                     batch::begin(if more && !slow { batch::MORE_WAIT } else { 1 });
-                    return found;
+                    return (found, paused);
                 }
             }
+            paused = true;
             if batch::is_owed() {
                 drop(events);
                 batch::settle();
@@ -342,35 +367,31 @@ impl Queue {
             return Next::Closed;
         }
         let before = into.len();
-        while into.len() - before < max {
-            if matches!(events.others.front(), Some(Event::Shutdown)) && !events.requests.is_empty() {
-                if !take_request(events, into) {
-                    break;
-                }
-                continue;
+        let most = before.saturating_add(max);
+        while into.len() < most
+            && let Some(event) = events.others.pop_front_if(|event| !matches!(event, Event::Shutdown))
+        {
+            if let Event::Connection(_) | Event::RequestEnd(_) | Event::Log(..) = &event {
+                events.observations -= 1;
             }
-            match events.others.pop_front() {
-                Some(Event::Shutdown) => {
-                    // The descriptor stays readable: every consumer finds the end.
-                    events.closed = true;
-                    let signal = self.signal(events);
-                    self.carry_out(signal);
-                    into.push(Event::Shutdown);
-                    return Next::Events;
-                }
-                Some(event) => {
-                    if let Event::Connection(_) | Event::RequestEnd(_) | Event::Log(..) = &event {
-                        events.observations -= 1;
-                    }
-                    into.push(event);
-                }
-                None if take_request(events, into) => {}
-                None => break,
-            }
+            into.push(event);
+        }
+        while into.len() < most && events.take_request(into) {}
+        // Behind all requests comes the end.
+        if into.len() < most
+            && events.requests.is_empty()
+            && let Some(end) = events.others.pop_front()
+        {
+            // The descriptor stays readable: every consumer finds it.
+            events.closed = true;
+            let signal = self.signal(events);
+            self.carry_out(signal);
+            into.push(end);
+            return Next::Events;
         }
         // Requests that wait for a running slot do not keep the descriptor readable: `resume` signals again.
         let none = into.len() == before;
-        let drained = events.others.is_empty() && (events.requests.is_empty() || into.len() - before < max);
+        let drained = events.others.is_empty() && (events.requests.is_empty() || into.len() < most);
         if drained && (events.signalled || none) {
             self.clear(events);
         }
@@ -413,33 +434,37 @@ impl Queue {
         drop(events);
         self.carry_out(signal);
         drop(others);
-        for event in waiting {
-            refuse(event);
-        }
+        waiting.into_iter().for_each(refuse);
     }
 }
 
-/// Moves one event about requests; `false` when none may go now.
-fn take_request(events: &mut Events, into: &mut Vec<Event>) -> bool {
-    if let Some(Event::Request(request)) = events.requests.front_mut() {
-        if !request.start() {
-            return false;
+impl Events {
+    /// Moves a request, or what happened to one; `false` when none may go now.
+    fn take_request(&mut self, into: &mut Vec<Event>) -> bool {
+        if let Some(Waiting::Request(request)) = self.requests.front_mut() {
+            if !request.start() {
+                return false;
+            }
+            request.exchange().mark_delivered();
         }
-        request.exchange().mark_delivered();
+        match self.requests.pop_front() {
+            Some(Waiting::Request(request)) => into.push(Event::Request(request)),
+            Some(Waiting::About(event)) => into.push(*event),
+            None => return false,
+        }
+        true
     }
-    let Some(event) = events.requests.pop_front() else { return false };
-    into.push(event);
-    true
 }
 
-fn refuse(event: Event) {
-    if let Event::Request(request) = event {
+fn refuse(waiting: Waiting) {
+    if let Waiting::Request(request) = waiting {
         request.fail(crate::exchange::Failure::Refused);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::iter::empty;
     use std::sync::mpsc;
 
     use super::*;
@@ -482,7 +507,7 @@ mod tests {
     fn a_burst_wakes_one_of_a_pool_and_the_look_behind_it_wakes_the_rest() {
         let queue = Queue::new().unwrap();
         let (taken, gates) = pool(&queue, 3);
-        assert!(queue.append([letter(1), letter(2), letter(3)].into_iter()));
+        assert!(queue.append(empty(), [letter(1), letter(2), letter(3)].into_iter()));
         taken.recv_timeout(Duration::from_secs(10)).unwrap();
         // The one that was woken holds its event, and the others sleep on.
         assert_eq!(queue.len(), 2);
@@ -499,7 +524,7 @@ mod tests {
         let queue = Queue::new().unwrap();
         let (taken, gates) = pool(&queue, 2);
         for number in 0..2 {
-            queue.append([letter(number)].into_iter());
+            queue.push(letter(number));
             taken.recv_timeout(Duration::from_secs(10)).unwrap();
         }
         drop(gates);
