@@ -144,3 +144,14 @@ pub enum Event {
     /// The server behind the queue has ended: the last event.
     Shutdown,
 }
+
+impl Event {
+    /// The exchange whose end, or whose cancel, this is. `None` where a binding knows it by its name: it has been given it.
+    pub(crate) fn exchange(&self) -> Option<&Arc<Exchange>> {
+        match self {
+            Self::Cancelled(exchange, _) => Some(exchange),
+            Self::Done(done) => done.exchange.as_ref(),
+            _ => None,
+        }
+    }
+}

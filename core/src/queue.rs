@@ -57,7 +57,9 @@ pub struct Queue {
 #[derive(Debug, Default)]
 struct Events {
     /// May have to wait for a running slot.
-    requests: VecDeque<Waiting>,
+    requests: VecDeque<Request>,
+    /// What happened to one of these before anybody took it: it is told behind its request.
+    early: Vec<Event>,
     /// All other events: never held up by requests that wait.
     others: VecDeque<Event>,
     observations: usize,
@@ -77,13 +79,6 @@ struct Events {
     /// `Shutdown` was pushed: the end comes when the queue is empty.
     closing: bool,
     closed: bool,
-}
-
-#[derive(Debug)]
-enum Waiting {
-    Request(Request),
-    /// What happened to one of them before anybody took it.
-    About(Box<Event>),
 }
 
 impl Queue {
@@ -132,7 +127,7 @@ impl Queue {
     /// How many events wait.
     pub fn len(&self) -> usize {
         let events = lock(&self.events);
-        events.requests.len() + events.others.len()
+        events.requests.len() + events.early.len() + events.others.len()
     }
 
     /// Whether nothing waits.
@@ -196,22 +191,25 @@ impl Queue {
         requests: impl Iterator<Item = Request>,
         others: impl Iterator<Item = Event>,
     ) -> bool {
-        let mut refused = Vec::new();
+        let (mut refused, mut untold) = (Vec::new(), Vec::new());
         let mut events = lock(&self.events);
         if events.closed || events.closing {
-            refused.extend(requests.map(Waiting::Request));
+            refused.extend(requests);
         } else {
-            events.requests.extend(requests.map(Waiting::Request));
+            events.requests.extend(requests);
         }
         for mut event in others {
             if events.closed {
-                refused.push(Waiting::About(Box::new(event)));
+                untold.push(event);
                 continue;
             }
-            let early = match &mut event {
-                // Behind its request, so that nothing about it is told first.
-                Event::Cancelled(exchange, _) => !exchange.is_delivered(),
-                Event::Done(done) => done.exchange.as_ref().is_some_and(|exchange| !exchange.is_delivered()),
+            if let Some(exchange) = event.exchange().filter(|exchange| !exchange.is_delivered()) {
+                // The program never hears of a request that was refused.
+                let waits = events.requests.iter().any(|request| Arc::ptr_eq(request.exchange(), exchange));
+                if waits { &mut events.early } else { &mut untold }.push(event);
+                continue;
+            }
+            match &mut event {
                 Event::Connection(_) | Event::RequestEnd(_) | Event::Log(..)
                     if events.observations >= MAX_OBSERVATIONS =>
                 {
@@ -220,32 +218,21 @@ impl Queue {
                 }
                 Event::Connection(_) | Event::RequestEnd(_) => {
                     events.observations += 1;
-                    false
                 }
                 Event::Log(_, lost) => {
                     events.observations += 1;
                     *lost = events.lost - events.told_lost;
                     events.told_lost = events.lost;
-                    false
                 }
-                Event::Shutdown => {
-                    events.closing = true;
-                    false
-                }
-                // Behind the last event nobody would look for it.
-                Event::Drop(_) if events.closing && !events.others.is_empty() => {
-                    let last = events.others.len() - 1;
-                    events.others.insert(last, event);
-                    continue;
-                }
+                Event::Shutdown => events.closing = true,
                 // Requests are not among them.
-                Event::Request(_) | Event::Ready(..) | Event::Drop(_) => false,
-            };
-            if early {
-                events.requests.push_back(Waiting::About(Box::new(event)));
-            } else {
-                events.others.push_back(event);
+                Event::Request(_)
+                | Event::Ready(..)
+                | Event::Cancelled(..)
+                | Event::Done(_)
+                | Event::Drop(_) => {}
             }
+            events.tell(event);
         }
         let waiting = events.requests.len() + events.others.len();
         let roused = events.rousing;
@@ -254,6 +241,7 @@ impl Queue {
         drop(events);
         self.carry_out(signal);
         // Outside the lock: a refused request answers 503 as it is dropped.
+        drop(untold);
         refused.into_iter().for_each(refuse);
         more
     }
@@ -376,7 +364,7 @@ impl Queue {
             }
             into.push(event);
         }
-        while into.len() < most && events.take_request(into) {}
+        while into.len() < most && events.take_request(into, most) {}
         // Behind all requests comes the end.
         if into.len() < most
             && events.requests.is_empty()
@@ -429,37 +417,42 @@ impl Queue {
         let mut events = lock(&self.events);
         events.closed = true;
         let waiting = std::mem::take(&mut events.requests);
-        let others = std::mem::take(&mut events.others);
+        let untold = (std::mem::take(&mut events.early), std::mem::take(&mut events.others));
         let signal = self.signal(&mut events);
         drop(events);
         self.carry_out(signal);
-        drop(others);
+        drop(untold);
         waiting.into_iter().for_each(refuse);
     }
 }
 
 impl Events {
-    /// Moves a request, or what happened to one; `false` when none may go now.
-    fn take_request(&mut self, into: &mut Vec<Event>) -> bool {
-        if let Some(Waiting::Request(request)) = self.requests.front_mut() {
-            if !request.start() {
-                return false;
+    /// Appends what is no request. Behind the last event nobody would look for it.
+    fn tell(&mut self, event: Event) {
+        let last = self.others.pop_back_if(|last| matches!(last, Event::Shutdown));
+        self.others.push_back(event);
+        self.others.extend(last);
+    }
+
+    /// Moves a request and what has happened to it; `false` when none may go now. What `most` has no room for is told next, before
+    /// anything later about the request.
+    fn take_request(&mut self, into: &mut Vec<Event>, most: usize) -> bool {
+        let Some(request) = self.requests.pop_front_if(Request::start) else { return false };
+        request.exchange().mark_delivered();
+        let exchange = (!self.early.is_empty()).then(|| request.exchange().clone());
+        into.push(Event::Request(request));
+        if let Some(exchange) = exchange {
+            let about = |event: &mut Event| event.exchange().is_some_and(|of| Arc::ptr_eq(of, &exchange));
+            for event in self.early.extract_if(.., about).collect::<Vec<_>>() {
+                if into.len() < most { into.push(event) } else { self.tell(event) }
             }
-            request.exchange().mark_delivered();
-        }
-        match self.requests.pop_front() {
-            Some(Waiting::Request(request)) => into.push(Event::Request(request)),
-            Some(Waiting::About(event)) => into.push(*event),
-            None => return false,
         }
         true
     }
 }
 
-fn refuse(waiting: Waiting) {
-    if let Waiting::Request(request) = waiting {
-        request.fail(crate::exchange::Failure::Refused);
-    }
+fn refuse(request: Request) {
+    request.fail(crate::exchange::Failure::Refused);
 }
 
 #[cfg(test)]

@@ -318,6 +318,45 @@ fn take(queue: &Arc<Queue>) -> Vec<crate::Request> {
 }
 
 #[test]
+fn a_consumer_of_one_event_at_a_time_hears_of_each_request_in_order() {
+    let queue = Queue::new().unwrap();
+    Setup::dispatching(Dispatch::Queues(vec![queue.clone()])).run(async |host| {
+        let mut peers = [host.connect().await, host.connect().await];
+        for peer in &mut peers {
+            peer.get("/").await;
+        }
+        host.turn().await;
+        let [gone, mut waits] = peers;
+        drop(gone);
+        host.turn().await;
+        let mut heard = Vec::new();
+        while queue.next(&mut heard, 1, Some(secs(0))) == Next::Events {
+            if let Some(Event::Request(request)) = heard.last() {
+                hello(request);
+                host.turn().await;
+            }
+        }
+        assert_eq!(waits.answer().await.status, 200);
+        let (gone, answered) = match &heard[..] {
+            [
+                Event::Request(gone),
+                Event::Cancelled(cancelled, _),
+                Event::Done(first),
+                Event::Request(answered),
+                Event::Done(second),
+            ] => {
+                assert!(std::sync::Arc::ptr_eq(gone.exchange(), cancelled));
+                ((gone, first), (answered, second))
+            }
+            other => panic!("{other:?}"),
+        };
+        for (request, done) in [gone, answered] {
+            assert!(std::sync::Arc::ptr_eq(request.exchange(), done.exchange.as_ref().unwrap()));
+        }
+    });
+}
+
+#[test]
 fn a_waiting_request_that_nobody_takes_is_answered_504() {
     let queue = Queue::new().unwrap();
     Setup::dispatching(Dispatch::Queues(vec![queue.clone()])).run(async |host| {
