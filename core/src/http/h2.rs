@@ -1,8 +1,9 @@
 //! The HTTP/2 connection: drives the h2 crate and hands its streams to `h2/stream.rs`. Here are the order of one turn and
 //! what events mean; when the connection itself ends is `h2/phases.rs`. Frames are h2's business, floods are the observer's.
 //!
-//! One turn: accept until nothing is left, then answer all of it, then let h2 write once. An answer given between two accepts
-//! would go out alone, since every accept flushes first: 0.42x the requests per second.
+//! One turn: accept until nothing is left, hand all of it to the program, then answer all of it, then let h2 write once. An answer
+//! given between two accepts would go out alone, since every accept flushes first: 0.42x the requests per second. And the whole way
+//! of a request is more code than an instruction cache of 32 KiB holds: taken stream by stream, it misses twice as often.
 
 mod answer;
 mod fresh;
