@@ -1,5 +1,8 @@
-//! The running server: start, addresses, TLS update, numbers, drain, end. Threads are made here; what they do is `reactor.rs`,
-//! `listener.rs` and `dispatch.rs`.
+//! The running server: start, addresses, TLS update, drain, end. Its configuration is checked in `server/prepare.rs`, and what its
+//! threads share works in `server/shared.rs`. Threads are made here; what they do is `reactor.rs`, `listener.rs` and `dispatch.rs`.
+
+mod prepare;
+mod shared;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
@@ -10,24 +13,24 @@ use tokio::sync::Notify;
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
+use prepare::{default_worker_threads, prepare_all};
+
 use crate::admission::{Load, Pending};
 use crate::config::{Cidr, Config, Hooks, Role};
-use crate::counters::{self, Accepting, Snapshot, Sum, Tally};
+use crate::counters::{Accepting, Snapshot, Tally};
 use crate::deadline::Deadlines;
 use crate::dispatch::{self, Dispatcher};
 use crate::error::{Error, ErrorKind};
-use crate::event::{Event, LogLevel, LogRecord};
-use crate::http::head::{Head, HeadLimits};
-use crate::link::{Inbox, Order, lock};
+use crate::event::LogLevel;
+use crate::http::head::HeadLimits;
+use crate::link::{Inbox, lock};
 use crate::listener::{self, Bound};
-use crate::phase::Phase;
-use crate::pressure::{Pressure, descriptor_limit, open_descriptors};
+use crate::pressure::Pressure;
 use crate::reactor::{Reactor, is_library_thread, mark_reactor_thread};
-use crate::reason::Reason;
 use crate::registry::Registry;
 use crate::request::RequestError;
 use crate::settings::Settings;
-use crate::tls::{NameMap, Tls, TlsConfig, normalize_server_name};
+use crate::tls::{NameMap, Tls, TlsConfig};
 use crate::watchdog::{self, Watchdog};
 
 /// Targets of log records.
@@ -298,240 +301,6 @@ impl Drop for Server {
     }
 }
 
-impl Shared {
-    /// What was checked, with the addresses that were bound for it.
-    fn new(
-        config: &Config,
-        prepared: Vec<Prepared>,
-        addresses: impl Iterator<Item = String>,
-    ) -> Result<Arc<Self>, Error> {
-        let mut settings = config.settings.effective();
-        resolve_autos(&mut settings);
-        let described = config.listeners.iter().zip(prepared).zip(addresses).enumerate();
-        let listeners: Vec<_> = described
-            .map(|(index, ((listener, (own, names, tls)), address))| {
-                Arc::new(ListenerState {
-                    index: index as u32,
-                    pending: Pending::new(own.max_pending_handshakes),
-                    handshake_budget: Mutex::default(),
-                    accepting: Accepting::default(),
-                    settings: Arc::new(own),
-                    names,
-                    tls: tls.map(|tls| RwLock::new(Arc::new(tls))),
-                    trust_proxy: listener.trust_proxy.clone(),
-                    address,
-                })
-            })
-            .collect();
-        if listeners.iter().any(|listener| listener.is_secure()) {
-            crate::tls::warm()?;
-        }
-        let dispatch = Dispatcher::new(&config.dispatch).map_err(|error| {
-            Error::new(ErrorKind::Io, format!("no descriptor for the queue: {error}")).caused_by(error)
-        })?;
-        let load = Load::new(settings.max_running_handlers, settings.max_queued_requests);
-        for (index, queue) in dispatch.queues().iter().enumerate() {
-            if !queue.attach(load.clone()) {
-                dispatch.queues()[..index].iter().for_each(|taken| taken.detach());
-                return Err(Error::new(ErrorKind::State, "a queue serves another server already"));
-            }
-        }
-        let reactors = settings.io_threads.unwrap_or_else(default_io_threads);
-        let clocks: Vec<_> = (0..reactors).map(|_| Arc::new(AtomicU64::new(0))).collect();
-        Ok(Arc::new(Self {
-            tallies: (0..reactors).map(|_| Tally::new(listeners.len())).collect(),
-            inboxes: clocks.iter().map(|clock| Inbox::new(clock.clone())).collect(),
-            population: (0..reactors).map(|_| AtomicUsize::new(0)).collect(),
-            settings,
-            listeners,
-            dispatch,
-            hooks: config.hooks.clone(),
-            load,
-            registry: Registry::new(),
-            pressure: Pressure::default(),
-            next_connection: AtomicU64::new(CONNECTION_ID_BASE),
-            draining: AtomicBool::new(false),
-            stop_accepting: Notify::new(),
-            watchdog: Watchdog::new(reactors),
-            living: Living::default(),
-        }))
-    }
-
-    pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn sum(&self) -> Sum {
-        Sum::of(self.tallies.iter(), self.listeners.len())
-    }
-
-    pub(crate) fn snapshot(&self) -> Snapshot {
-        let sum = self.sum();
-        let total = |cell, index| sum.total(cell, index);
-        let open_by_phase = std::array::from_fn(|id| total(counters::PHASES, id));
-        let closed_by_reason = std::array::from_fn(|id| total(counters::CLOSED, id));
-        let started = total(counters::STARTED, 0);
-        let ended: u64 = (0..counters::PROTOCOLS * Reason::COUNT).map(|id| total(counters::ENDED, id)).sum();
-        Snapshot {
-            connections_accepted: total(counters::ACCEPTED, 0),
-            connections_open: open_by_phase.iter().sum(),
-            connections_closed: closed_by_reason.iter().sum(),
-            handshakes_completed: sum.handshakes.values().sum(),
-            handshakes_failed: total(counters::HANDSHAKES_FAILED, 0),
-            handshakes_resumed: sum
-                .handshakes
-                .iter()
-                .filter(|(key, _)| key.resumed)
-                .map(|(_, count)| count)
-                .sum(),
-            handshakes_pending: open_by_phase[Phase::Hello.id()] + open_by_phase[Phase::Handshake.id()],
-            requests_started: started,
-            requests_ended: ended,
-            requests_live: started - ended,
-            handlers_running: self.load.running() as u64,
-            requests_queued: self.load.queued() as u64,
-            requests_unanswered: total(counters::UNANSWERED, 0),
-            bytes_received: total(counters::RECEIVED, 0),
-            bytes_sent: total(counters::SENT, 0),
-            memory_bytes: self.memory(),
-            descriptors_open: open_descriptors(),
-            descriptors_limit: descriptor_limit(),
-            open_by_phase,
-            closed_by_reason,
-        }
-    }
-
-    /// Where a cleartext request is to go: its own host and target, over TLS, on the port of our first TLS listener.
-    pub(crate) fn https_location(&self, head: &Head) -> Vec<u8> {
-        let authority = head.authority();
-        // The port is behind the last colon, unless that colon stands inside the brackets of an IPv6 address.
-        let host = match authority.iter().rposition(|octet| *octet == b':') {
-            Some(colon) if !authority[colon..].contains(&b']') => &authority[..colon],
-            _ => authority,
-        };
-        let port = self.listeners.iter().find(|listener| listener.is_secure()).and_then(|listener| {
-            listener
-                .address
-                .rsplit_once(':')
-                .map(|(_, port)| port)
-                .filter(|port| *port != "443" && port.parse::<u16>().is_ok())
-        });
-        let mut location = [b"https://", host].concat();
-        if let Some(port) = port {
-            location.push(b':');
-            location.extend_from_slice(port.as_bytes());
-        }
-        match head.target() {
-            // The target as it came, with a `?` that nothing follows; the asterisk stands for the server itself.
-            target if target.starts_with(b"/") => location.extend_from_slice(target),
-            b"*" => {}
-            _ => {
-                location.extend_from_slice(head.path());
-                if !head.query().is_empty() {
-                    location.push(b'?');
-                    location.extend_from_slice(head.query());
-                }
-            }
-        }
-        location
-    }
-
-    fn drain(self: &Arc<Self>, grace: Duration) {
-        let first = !self.draining.swap(true, Ordering::AcqRel);
-        if first {
-            self.log(LogLevel::Info, "draining");
-        }
-        self.stop_accepting.notify_one();
-        if grace.is_zero() {
-            self.registry.order_all(Order::Close(Reason::ProgramStop));
-        } else {
-            self.registry.order_all(Order::Drain);
-            let shared = self.clone();
-            self.inboxes[0].run(Box::new(move |_| {
-                tokio::task::spawn_local(async move {
-                    tokio::time::sleep(grace).await;
-                    shared.registry.order_all(Order::Close(Reason::Drain));
-                });
-            }));
-        }
-        // Every reactor looks whether it is done.
-        for inbox in &self.inboxes {
-            inbox.run(Box::new(|reactor| reactor.changed()));
-        }
-    }
-
-    /// A bug of ours was caught: the state is not trusted any more, so the server drains.
-    pub(crate) fn poison(self: &Arc<Self>, what: &str) {
-        self.log(LogLevel::Error, &format!("a bug of ours was caught, the server drains: {what}"));
-        self.drain(self.settings.drain_timeout);
-    }
-
-    pub(crate) fn log(&self, level: LogLevel, text: &str) {
-        self.log_about(level, LIBRARY, 0, text);
-    }
-
-    /// A record of one part of the library, about one connection (0 = none).
-    pub(crate) fn log_about(&self, level: LogLevel, target: &'static str, connection: u64, text: &str) {
-        if let Some((most, hook)) = &self.hooks.log
-            && level <= *most
-        {
-            let text = text
-                .chars()
-                .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.into() })
-                .collect();
-            hook(&LogRecord { level, connection, target, text });
-        }
-    }
-
-    /// Whether somebody hears records of this level.
-    pub(crate) fn is_heard(&self, level: LogLevel) -> bool {
-        self.hooks.log.as_ref().is_some_and(|(most, _)| level <= *most)
-    }
-
-    /// An identity that no client can verify must not go into production unnoticed: said once per listener and configuration.
-    fn warn_of_development(&self, listener: &ListenerState) {
-        if listener.tls().is_some_and(|tls| tls.certificates().iter().any(|end| end.development)) {
-            let address = &listener.address;
-            let text = format!("{address} has a self-signed identity, for development only");
-            self.log_about(LogLevel::Warn, TLS, 0, &text);
-        }
-    }
-
-    pub(crate) fn log_stall(&self, deed: &str, took: Duration) {
-        let took = took.as_millis();
-        self.log(LogLevel::Warn, &format!("an inline callback {deed}: {took} ms (inline_stall)"));
-    }
-
-    /// Whether no reactor has a connection.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.population.iter().all(|population| matches!(population.load(Ordering::Relaxed), 0 | usize::MAX))
-    }
-
-    /// The last reactor has ended: so may who works for them.
-    fn reactors_ended(&self) {
-        self.watchdog.close();
-        if !self.dispatch.is_queued() {
-            self.close_queues();
-        }
-    }
-
-    /// The last thread is about to end: the program is told, and then whoever drains its queues.
-    fn ended(&self) {
-        if let Some(hook) = &self.hooks.ended {
-            hook();
-        }
-        if self.dispatch.is_queued() {
-            self.close_queues();
-        }
-    }
-
-    fn close_queues(&self) {
-        for queue in self.dispatch.queues() {
-            queue.push(Event::Shutdown);
-        }
-    }
-}
-
 /// Counts a thread out, however it ends.
 struct Ended(Arc<Shared>);
 
@@ -590,80 +359,6 @@ fn run_reactor(
     if let Some(hook) = &shared.hooks.thread {
         hook(Role::Reactor, false);
     }
-}
-
-type Prepared = (Settings, NameMap<Arc<Settings>>, Option<TlsConfig>);
-
-/// Checks the configuration as a whole, so that every fault is told at once.
-fn prepare_all(config: &Config) -> Result<Vec<Prepared>, Error> {
-    let mut faults = config.settings.check();
-    if config.listeners.is_empty() {
-        faults.push(Error::new(ErrorKind::Value, "no listener: at least one address is needed"));
-    }
-    let mut prepared = Vec::new();
-    for listener in &config.listeners {
-        match prepare(&config.settings, listener) {
-            Ok(ready) => prepared.push(ready),
-            Err(listener_faults) => faults.extend(listener_faults),
-        }
-    }
-    Error::all(faults)?;
-    Ok(prepared)
-}
-
-/// Checks one listener as a whole.
-fn prepare(settings: &Settings, listener: &crate::config::Listener) -> Result<Prepared, Vec<Error>> {
-    let own = listener.settings.over(settings);
-    let mut faults = if listener.settings.is_empty() { Vec::new() } else { own.check() };
-    let mut names = NameMap::default();
-    for (name, overrides) in &listener.server_names {
-        match normalize_server_name(name) {
-            Ok(name) => {
-                let merged = overrides.over(&own);
-                faults.extend(merged.check());
-                names.insert(&name, Arc::new(merged.effective()));
-            }
-            Err(error) => faults.push(error),
-        }
-    }
-    let own = own.effective();
-    if own.proxy_protocol != crate::settings::ProxyProtocol::Off && listener.trust_proxy.is_empty() {
-        faults.push(Error::new(
-            ErrorKind::Value,
-            "proxy_protocol is on without a trusted source: anybody could claim any address",
-        ));
-    }
-    let tls = match listener.tls.as_ref().map(|tls| tls.build(own.http2)).transpose() {
-        Ok(tls) => tls,
-        Err(error) => {
-            faults.push(error);
-            None
-        }
-    };
-    if faults.is_empty() { Ok((own, names, tls)) } else { Err(faults) }
-}
-
-/// Fixes what `auto` means on this machine, so that everybody reads the same numbers.
-fn resolve_autos(settings: &mut Settings) {
-    settings.io_threads = settings.io_threads.unwrap_or_else(default_io_threads).into();
-    settings.worker_threads = settings.worker_threads.unwrap_or_else(default_worker_threads).into();
-    settings.max_connections = settings.max_connections.unwrap_or_else(default_connections).into();
-}
-
-fn default_io_threads() -> usize {
-    thread::available_parallelism().map_or(1, |cores| cores.get().min(16))
-}
-
-/// Handlers of a pool block, on the disk or on others: more threads than cores.
-fn default_worker_threads() -> usize {
-    thread::available_parallelism().map_or(8, |cores| (cores.get() * 4).clamp(8, 64))
-}
-
-/// The descriptor limit less a reserve of max(32, 2 %) for the program, at most 100,000.
-fn default_connections() -> usize {
-    let limit = descriptor_limit();
-    let reserve = (limit / 50).max(32);
-    usize::try_from(limit.saturating_sub(reserve).clamp(1, 100_000)).unwrap_or(100_000)
 }
 
 /// The caps of a header section under these settings.

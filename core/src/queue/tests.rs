@@ -1,0 +1,90 @@
+//! Who is woken by what, and that the descriptor tells the truth. The order of events is tested through servers (`tests/caps.rs`).
+
+use std::iter::empty;
+use std::sync::mpsc;
+
+use super::*;
+
+fn letter(number: u32) -> Event {
+    Event::Drop(Box::new(number))
+}
+
+fn sleepers(queue: &Queue) -> usize {
+    lock(&queue.events).sleepers
+}
+
+/// Consumers that take one event each and hold it until they are let go.
+fn pool(queue: &Arc<Queue>, size: usize) -> (mpsc::Receiver<()>, Vec<mpsc::Sender<()>>) {
+    let (taken, events) = mpsc::channel();
+    let gates = (0..size)
+        .map(|_| {
+            let (open, gate) = mpsc::channel();
+            let (queue, taken) = (queue.clone(), taken.clone());
+            std::thread::spawn(move || {
+                let mut events = Vec::new();
+                while queue.next_parked(&mut events, false) != Next::Closed {
+                    events.clear();
+                    let _ = taken.send(());
+                    if gate.recv().is_err() {
+                        return;
+                    }
+                }
+            });
+            open
+        })
+        .collect();
+    while sleepers(queue) < size {
+        std::thread::yield_now();
+    }
+    (events, gates)
+}
+
+#[test]
+fn a_burst_wakes_one_of_a_pool_and_the_look_behind_it_wakes_the_rest() {
+    let queue = Queue::new().unwrap();
+    let (taken, gates) = pool(&queue, 3);
+    assert!(queue.append(empty(), [letter(1), letter(2), letter(3)].into_iter()));
+    taken.recv_timeout(Duration::from_secs(10)).unwrap();
+    // The one that was woken holds its event, and the others sleep on.
+    assert_eq!(queue.len(), 2);
+    queue.rouse();
+    taken.recv_timeout(Duration::from_secs(10)).unwrap();
+    taken.recv_timeout(Duration::from_secs(10)).unwrap();
+    assert!(queue.is_empty());
+    drop(gates);
+    queue.abandon();
+}
+
+#[test]
+fn single_events_wake_one_consumer_each() {
+    let queue = Queue::new().unwrap();
+    let (taken, gates) = pool(&queue, 2);
+    for number in 0..2 {
+        queue.push(letter(number));
+        taken.recv_timeout(Duration::from_secs(10)).unwrap();
+    }
+    drop(gates);
+    queue.abandon();
+}
+
+#[test]
+fn a_signal_that_comes_behind_the_drain_is_read_by_who_finds_nothing() {
+    let queue = Queue::new().unwrap();
+    let readable = || {
+        let fd = queue.descriptor();
+        poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&Timespec::default())).unwrap() > 0
+    };
+    assert!(!readable());
+    queue.push(letter(1));
+    assert!(readable());
+    let mut events = Vec::new();
+    assert_eq!(queue.next(&mut events, 8, Some(Duration::ZERO)), Next::Events);
+    assert!(!readable());
+    // As a pusher does that was held up between the lock and the write.
+    queue.carry_out(Signal { rouse: 0, write: true });
+    assert!(readable());
+    assert_eq!(queue.next(&mut events, 8, Some(Duration::ZERO)), Next::Again);
+    assert!(!readable());
+    queue.push(letter(2));
+    assert!(readable());
+}
