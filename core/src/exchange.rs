@@ -1,31 +1,31 @@
-//! One request and its answer, between the connection that carries it and the program that answers it. This file holds the
-//! shared state and the connection's side of it; the program's side is `request.rs`. No socket and no framing here.
+//! One request and its answer, between the connection that carries it and the program that answers it. Here is the connection's
+//! side of it; what both share is `exchange/state.rs`, and the program's side `request.rs`. No socket and no framing here.
 //!
 //! Content flows in through [`Content`], the answer out through [`Answer`]; both are bounded, and both sides only ever wait on
 //! the reactor's clocks or on their own time-out.
 
+mod spares;
+mod state;
+
 use std::any::Any;
-use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
 use std::time::Duration;
 
 use bytes::Bytes;
-use smallvec::SmallVec;
 
 use crate::batch;
-use crate::chunks::Chunks;
 use crate::connection::{ConnectionInfo, EXCHANGE_OCTETS};
-use crate::deadline::{Moment, PhaseClock, PhaseLimits};
-use crate::http::fields::FieldLines;
-use crate::http::head::{Head, Storage};
-use crate::http::trailers::Trailers;
+use crate::deadline::{Moment, PhaseClock};
+use crate::http::head::Head;
 use crate::link::{Link, Order, lock};
 use crate::reactor::panicked_at;
 use crate::reason::Reason;
 use crate::request::fail;
-use crate::settings::Settings;
+
+pub(crate) use spares::Spares;
+pub(crate) use state::{Answer, AnswerHead, Content, ContentEnd, Limits, SHORT, Stage, State};
+pub use state::{Failure, Outcome};
 
 /// No queue: there was no room for the request, and the program must not hear of what it was never given.
 pub(crate) const NOWHERE: u32 = u32::MAX;
@@ -65,157 +65,6 @@ pub struct Exchange {
     token: AtomicU64,
     state: Mutex<State>,
     changed: Condvar,
-}
-
-pub(crate) struct State {
-    pub(crate) content: Content,
-    pub(crate) answer: Answer,
-    /// The settings of this request, once a handler has moved one.
-    pub(crate) overridden: Option<Box<Settings>>,
-    pub(crate) handler_clock: PhaseClock,
-    pub(crate) content_clock: PhaseClock,
-    pub(crate) answer_clock: PhaseClock,
-    pub(crate) on_cancel: Option<CancelHook>,
-    pub(crate) cancel_hook_used: bool,
-    pub(crate) on_ready: Option<ReadyHook>,
-    pub(crate) ready_hook_used: bool,
-    ready_running: bool,
-    ready_again: [bool; 2],
-    /// Nothing more can be sent: the exchange is over on the wire.
-    pub(crate) over: bool,
-    /// How it ended, for the program's last event.
-    pub(crate) outcome: Option<Outcome>,
-    /// Threads that wait on `changed`.
-    pub(crate) sleepers: usize,
-}
-
-/// How an exchange ended on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outcome {
-    /// Status code sent; 0 = no head was sent.
-    pub status: u16,
-    /// Content octets sent.
-    pub sent: u64,
-    /// [`Reason::Complete`], or what went wrong.
-    pub reason: Reason,
-}
-
-/// The limits that a handler may move for one live request (level Q).
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    pub(crate) max_body_bytes: Option<u64>,
-    pub(crate) content: PhaseLimits,
-    pub(crate) handler: PhaseLimits,
-    pub(crate) answer: PhaseLimits,
-}
-
-impl Limits {
-    pub(crate) fn of(settings: &Settings) -> Self {
-        Self {
-            max_body_bytes: settings.max_body_bytes,
-            content: PhaseLimits {
-                idle: settings.body_idle_timeout,
-                rate: settings.min_body_rate,
-                grace: settings.min_rate_grace,
-                total: settings.body_timeout,
-            },
-            handler: PhaseLimits { total: settings.handler_timeout, ..PhaseLimits::default() },
-            answer: PhaseLimits {
-                idle: settings.write_idle_timeout,
-                rate: settings.min_write_rate,
-                grace: settings.min_rate_grace,
-                total: settings.response_timeout,
-            },
-        }
-    }
-}
-
-/// Content on its way from the peer to the program.
-#[derive(Default)]
-pub(crate) struct Content {
-    pub(crate) announced: Option<u64>,
-    pub(crate) received: u64,
-    pub(crate) chunks: Chunks,
-    pub(crate) waiting: usize,
-    pub(crate) end: Option<ContentEnd>,
-    /// A read has said that the content is too large; later ones say that the exchange is over.
-    pub(crate) told_too_large: bool,
-    /// The program has begun to read: the connection may read ahead.
-    pub(crate) asked: bool,
-    /// The program waits for octets that are not here: the body clock runs.
-    pub(crate) wanted: bool,
-    pub(crate) armed: bool,
-    /// None where the peer sent no trailer section.
-    pub(crate) trailers: Option<Arc<Trailers>>,
-    pub(crate) waker: Option<Waker>,
-}
-
-/// How content ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ContentEnd {
-    Complete,
-    /// A limit struck, or the peer broke off; a cut message is never delivered as complete.
-    Failed(Reason),
-}
-
-/// The answer on its way from the program to the peer.
-#[derive(Default)]
-pub(crate) struct Answer {
-    pub(crate) stage: Stage,
-    pub(crate) informational: Vec<AnswerHead>,
-    /// Handed over and not yet taken by the connection.
-    pub(crate) head: Option<AnswerHead>,
-    /// All content of a short answer in one piece, for the connection to take with the head; else empty.
-    pub(crate) short: Short,
-    pub(crate) chunks: Chunks,
-    /// Octets in `chunks`, and those the connection took but the peer did not.
-    pub(crate) queued: usize,
-    pub(crate) announced: Option<u64>,
-    pub(crate) written: u64,
-    pub(crate) trailers: Option<FieldLines>,
-    pub(crate) armed: bool,
-    pub(crate) waker: Option<Waker>,
-}
-
-/// Content that lies in place, as short field lines do.
-pub(crate) type Short = SmallVec<[u8; SHORT]>;
-
-/// Most octets of it.
-pub(crate) const SHORT: usize = 64;
-
-/// How far the program's side of the answer is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Stage {
-    #[default]
-    Awaited,
-    /// Head handed over, content to come.
-    Begun,
-    /// All of it handed over.
-    Finished,
-    /// The program gave up: no status can be sent, or none shall.
-    Aborted,
-    /// The program failed before it answered: the library answers with this status.
-    Failed(Failure),
-}
-
-/// Why the library answers in the program's place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// The handler reported failure: 500.
-    Failed,
-    /// The handler refused (overload): 503 with Retry-After.
-    Refused,
-    /// The last handle went without an answer: 500.
-    Unanswered,
-    /// A bug of ours was caught in a call on the request: 500, `internal`.
-    Bug,
-}
-
-/// A response head; framing, connection and date are the connection's to add.
-#[derive(Debug)]
-pub(crate) struct AnswerHead {
-    pub(crate) status: u16,
-    pub(crate) lines: FieldLines,
 }
 
 impl Exchange {
@@ -548,55 +397,6 @@ impl Exchange {
             state = self.lock();
         }
         state.ready_running = false;
-    }
-}
-
-/// Exchanges and heads that nobody holds any more, kept for their memory: with a burst of streams under way, an allocation of an
-/// exchange's size misses the allocator's fast path each time.
-#[derive(Default)]
-pub(crate) struct Spares {
-    exchanges: RefCell<Vec<Arc<Exchange>>>,
-    heads: RefCell<Vec<Storage>>,
-}
-
-impl Spares {
-    /// Most that a reactor keeps.
-    const MAX: usize = 64;
-
-    pub(crate) fn make(&self, exchange: Exchange) -> Arc<Exchange> {
-        let Some(mut spare) = self.exchanges.borrow_mut().pop() else { return Arc::new(exchange) };
-        match Arc::get_mut(&mut spare) {
-            Some(place) => {
-                *place = exchange;
-                spare
-            }
-            None => Arc::new(exchange),
-        }
-    }
-
-    /// For the head of the next exchange.
-    pub(crate) fn storage(&self) -> Storage {
-        self.heads.borrow_mut().pop().unwrap_or_default()
-    }
-
-    /// Takes an exchange that is over, if the program has let go of it too; else it counts to the server's memory until then.
-    pub(crate) fn keep(&self, mut exchange: Arc<Exchange>) {
-        let Some(place) = Arc::get_mut(&mut exchange) else {
-            let held = exchange.held(&exchange.lock()) as u64;
-            exchange.connection.load.retain(held);
-            exchange.retained.store(held, Ordering::Relaxed);
-            return;
-        };
-        let state = place.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        // What the program gave away is its own again now, not when the memory is used next.
-        let given = (state.on_ready.take(), state.on_cancel.take(), place.buffered.take());
-        drop(given);
-        let head = Storage::of(&mut place.head);
-        let mut spares = self.exchanges.borrow_mut();
-        if spares.len() < Self::MAX {
-            self.heads.borrow_mut().extend(head);
-            spares.push(exchange);
-        }
     }
 }
 

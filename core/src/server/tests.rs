@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::config::{Dispatch, Listener};
+use crate::event::LogRecord;
 use crate::request::Request;
 use crate::tls::Identity;
 

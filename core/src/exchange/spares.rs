@@ -1,0 +1,57 @@
+//! The memory of exchanges that are over, for those to come.
+
+use std::cell::RefCell;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+
+use super::Exchange;
+use crate::http::head::Storage;
+
+/// Exchanges and heads that nobody holds any more, kept for their memory: with a burst of streams under way, an allocation of an
+/// exchange's size misses the allocator's fast path each time.
+#[derive(Default)]
+pub(crate) struct Spares {
+    exchanges: RefCell<Vec<Arc<Exchange>>>,
+    heads: RefCell<Vec<Storage>>,
+}
+
+impl Spares {
+    /// Most that a reactor keeps.
+    const MAX: usize = 64;
+
+    pub(crate) fn make(&self, exchange: Exchange) -> Arc<Exchange> {
+        let Some(mut spare) = self.exchanges.borrow_mut().pop() else { return Arc::new(exchange) };
+        match Arc::get_mut(&mut spare) {
+            Some(place) => {
+                *place = exchange;
+                spare
+            }
+            None => Arc::new(exchange),
+        }
+    }
+
+    /// For the head of the next exchange.
+    pub(crate) fn storage(&self) -> Storage {
+        self.heads.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes an exchange that is over, if the program has let go of it too; else it counts to the server's memory until then.
+    pub(crate) fn keep(&self, mut exchange: Arc<Exchange>) {
+        let Some(place) = Arc::get_mut(&mut exchange) else {
+            let held = exchange.held(&exchange.lock()) as u64;
+            exchange.connection.load.retain(held);
+            exchange.retained.store(held, Ordering::Relaxed);
+            return;
+        };
+        let state = place.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        // What the program gave away is its own again now, not when the memory is used next.
+        let given = (state.on_ready.take(), state.on_cancel.take(), place.buffered.take());
+        drop(given);
+        let head = Storage::of(&mut place.head);
+        let mut spares = self.exchanges.borrow_mut();
+        if spares.len() < Self::MAX {
+            self.heads.borrow_mut().extend(head);
+            spares.push(exchange);
+        }
+    }
+}
