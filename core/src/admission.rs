@@ -66,6 +66,12 @@ impl Load {
         lock(&self.queues).push(Arc::downgrade(queue));
     }
 
+    /// Holds up who gives a slot back, between that and its word to the queues.
+    #[cfg(test)]
+    pub(crate) fn hold_up(&self) -> std::sync::MutexGuard<'_, Vec<Weak<Queue>>> {
+        lock(&self.queues)
+    }
+
     /// A slot for a request that runs at once, or why there is none.
     pub(crate) fn run(&self, link: &Link) -> Result<SlotState, Reason> {
         self.admit(link, SlotState::Running, || below(&self.running, self.max_running))

@@ -5,7 +5,7 @@
 //! polling works at once and a burst costs one write. The write comes behind the lock, and so perhaps behind the drain that it
 //! called for: who finds nothing reads it too.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use crate::admission::Load;
 use crate::batch;
 use crate::event::Event;
+use crate::exchange::NOWHERE;
 use crate::link::lock;
 use crate::request::Request;
 
@@ -58,8 +59,9 @@ pub struct Queue {
 struct Events {
     /// May have to wait for a running slot.
     requests: VecDeque<Request>,
-    /// What happened to one of these before anybody took it: it is told behind its request.
-    early: Vec<Event>,
+    /// What happened to one of these before anybody took it, by the address of its exchange: it is told behind its request. Looked
+    /// up, not searched: peers may reset a million requests that wait.
+    early: HashMap<usize, Vec<Event>>,
     /// All other events: never held up by requests that wait.
     others: VecDeque<Event>,
     observations: usize,
@@ -127,7 +129,8 @@ impl Queue {
     /// How many events wait.
     pub fn len(&self) -> usize {
         let events = lock(&self.events);
-        events.requests.len() + events.early.len() + events.others.len()
+        let early: usize = events.early.values().map(Vec::len).sum();
+        events.requests.len() + early + events.others.len()
     }
 
     /// Whether nothing waits.
@@ -159,7 +162,8 @@ impl Queue {
     /// A running slot is free again: requests that waited for one may be taken.
     pub(crate) fn resume(&self) {
         let mut events = lock(&self.events);
-        if !events.requests.is_empty() {
+        // Also what came to light with a request that was taken before this could be said.
+        if !(events.requests.is_empty() && events.others.is_empty()) {
             // There may be more slots than this one, and whoever was woken before may have found none.
             events.rousing = false;
             let signal = self.signal(&mut events);
@@ -194,7 +198,11 @@ impl Queue {
         let (mut refused, mut untold) = (Vec::new(), Vec::new());
         let mut events = lock(&self.events);
         if events.closed || events.closing {
-            refused.extend(requests);
+            for request in requests {
+                // The program never hears of it.
+                request.exchange().queue.store(NOWHERE, Ordering::Relaxed);
+                refused.push(request);
+            }
         } else {
             events.requests.extend(requests);
         }
@@ -204,9 +212,9 @@ impl Queue {
                 continue;
             }
             if let Some(exchange) = event.exchange().filter(|exchange| !exchange.is_delivered()) {
-                // The program never hears of a request that was refused.
-                let waits = events.requests.iter().any(|request| Arc::ptr_eq(request.exchange(), exchange));
-                if waits { &mut events.early } else { &mut untold }.push(event);
+                let refused = exchange.queue.load(Ordering::Relaxed) == NOWHERE;
+                let request = Arc::as_ptr(exchange).addr();
+                if refused { &mut untold } else { events.early.entry(request).or_default() }.push(event);
                 continue;
             }
             match &mut event {
@@ -439,13 +447,13 @@ impl Events {
     fn take_request(&mut self, into: &mut Vec<Event>, most: usize) -> bool {
         let Some(request) = self.requests.pop_front_if(Request::start) else { return false };
         request.exchange().mark_delivered();
-        let exchange = (!self.early.is_empty()).then(|| request.exchange().clone());
+        let early = match self.early.len() {
+            0 => None,
+            _ => self.early.remove(&Arc::as_ptr(request.exchange()).addr()),
+        };
         into.push(Event::Request(request));
-        if let Some(exchange) = exchange {
-            let about = |event: &mut Event| event.exchange().is_some_and(|of| Arc::ptr_eq(of, &exchange));
-            for event in self.early.extract_if(.., about).collect::<Vec<_>>() {
-                if into.len() < most { into.push(event) } else { self.tell(event) }
-            }
+        for event in early.into_iter().flatten() {
+            if into.len() < most { into.push(event) } else { self.tell(event) }
         }
         true
     }

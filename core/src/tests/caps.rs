@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use super::peer::{Ending, Peer, at, secs};
 use super::support::{Host, Setup, hello, read_all, read_some};
 use crate::config::Dispatch;
@@ -345,14 +347,52 @@ fn a_consumer_of_one_event_at_a_time_hears_of_each_request_in_order() {
                 Event::Request(answered),
                 Event::Done(second),
             ] => {
-                assert!(std::sync::Arc::ptr_eq(gone.exchange(), cancelled));
+                assert!(Arc::ptr_eq(gone.exchange(), cancelled));
                 ((gone, first), (answered, second))
             }
             other => panic!("{other:?}"),
         };
         for (request, done) in [gone, answered] {
-            assert!(std::sync::Arc::ptr_eq(request.exchange(), done.exchange.as_ref().unwrap()));
+            assert!(Arc::ptr_eq(request.exchange(), done.exchange.as_ref().unwrap()));
         }
+    });
+}
+
+#[test]
+fn what_happened_to_a_request_that_waited_for_a_slot_makes_the_queue_readable() {
+    let queue = Queue::new().unwrap();
+    let readable = || {
+        let descriptor = queue.descriptor();
+        poll(&mut [PollFd::new(&descriptor, PollFlags::IN)], Some(&Timespec::default())).unwrap() > 0
+    };
+    let setup = Setup::dispatching(Dispatch::Queues(vec![queue.clone()]));
+    setup.set("max_running_handlers", "1").run(async |host| {
+        let mut peers = [host.connect().await, host.connect().await];
+        for peer in &mut peers {
+            peer.get("/").await;
+        }
+        host.turn().await;
+        let mut heard = Vec::new();
+        assert_eq!(queue.next(&mut heard, 1, Some(secs(0))), Next::Events);
+        let Some(Event::Request(running)) = heard.pop() else { panic!() };
+        let [_first, gone] = peers;
+        drop(gone);
+        host.turn().await;
+        assert_eq!(queue.next(&mut heard, 1, Some(secs(0))), Next::Again);
+        assert!(!readable());
+        hello(&running);
+        let load = running.exchange().connection.load.clone();
+        let held_up = load.hold_up();
+        let other = std::thread::spawn(move || drop(running));
+        while load.running() > 0 {
+            std::thread::yield_now();
+        }
+        // Taken before the slot was told of: what happened to it waits, and nobody has been woken for that.
+        assert_eq!(queue.next(&mut heard, 1, Some(secs(0))), Next::Events);
+        assert!(matches!(heard[..], [Event::Request(_)]));
+        drop(held_up);
+        other.join().unwrap();
+        assert!(readable(), "{} events wait", queue.len());
     });
 }
 
