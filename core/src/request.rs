@@ -8,11 +8,12 @@
 mod answer;
 mod content;
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use crate::admission::SlotState;
 use crate::deadline::PhaseLimits;
@@ -203,7 +204,7 @@ impl Request {
     /// Pending while an answer may still go out. Shares its waker with [`Request::poll_write`]: one task polls both.
     pub(crate) fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.exchange.lock();
-        if state.over || self.cancelled().is_some_and(|reason| reason != Reason::PeerClosed) {
+        if self.is_over(&state) {
             return Poll::Ready(());
         }
         if !state.answer.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
@@ -216,7 +217,29 @@ impl Request {
         RequestError::Cancelled(self.cancelled().unwrap_or(Reason::Complete))
     }
 
-    // ---- content ----
+    /// Waits until `ready`, for as long as `patience` says. Whether it is so is for the caller to look if nobody was to wait.
+    fn wait_until(
+        &self,
+        patience: Patience,
+        mut ready: impl FnMut(&mut State) -> Result<bool, RequestError>,
+    ) -> Result<MutexGuard<'_, State>, RequestError> {
+        let blocking = patience != Some(Duration::ZERO);
+        if blocking && crate::reactor::is_reactor_thread() {
+            return Err(RequestError::Deadlock);
+        }
+        let until = patience.filter(|_| blocking).map(|patience| Instant::now() + patience);
+        let mut state = self.exchange.lock();
+        loop {
+            if ready(&mut state)? || !blocking {
+                return Ok(state);
+            }
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                return Err(RequestError::TimedOut);
+            }
+            state = self.exchange.wait(state, left);
+        }
+    }
 }
 
 impl Drop for Request {

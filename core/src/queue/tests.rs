@@ -5,6 +5,14 @@ use std::sync::mpsc;
 
 use super::*;
 
+impl Queue {
+    /// What a program sees that polls the descriptor.
+    pub(crate) fn is_readable(&self) -> bool {
+        let descriptor = self.descriptor();
+        poll(&mut [PollFd::new(&descriptor, PollFlags::IN)], Some(&Timespec::default())).unwrap() > 0
+    }
+}
+
 fn letter(number: u32) -> Event {
     Event::Drop(Box::new(number))
 }
@@ -70,21 +78,17 @@ fn single_events_wake_one_consumer_each() {
 #[test]
 fn a_signal_that_comes_behind_the_drain_is_read_by_who_finds_nothing() {
     let queue = Queue::new().unwrap();
-    let readable = || {
-        let fd = queue.descriptor();
-        poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&Timespec::default())).unwrap() > 0
-    };
-    assert!(!readable());
+    assert!(!queue.is_readable());
     queue.push(letter(1));
-    assert!(readable());
+    assert!(queue.is_readable());
     let mut events = Vec::new();
     assert_eq!(queue.next(&mut events, 8, Some(Duration::ZERO)), Next::Events);
-    assert!(!readable());
+    assert!(!queue.is_readable());
     // As a pusher does that was held up between the lock and the write.
     queue.carry_out(Signal { rouse: 0, write: true });
-    assert!(readable());
+    assert!(queue.is_readable());
     assert_eq!(queue.next(&mut events, 8, Some(Duration::ZERO)), Next::Again);
-    assert!(!readable());
+    assert!(!queue.is_readable());
     queue.push(letter(2));
-    assert!(readable());
+    assert!(queue.is_readable());
 }

@@ -3,10 +3,8 @@
 
 use std::sync::MutexGuard;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::Instant;
 
 use super::{Body, Patience, Request, RequestError, fail};
 use crate::exchange::{AnswerHead, ContentEnd, Failure, SHORT, Stage, State};
@@ -90,28 +88,15 @@ impl Request {
 
     /// Writes content; takes what there is room for, waiting for room as long as `patience` says. Zero = no room now.
     pub fn write(&self, octets: &[u8], patience: Patience) -> Result<usize, RequestError> {
-        let blocking = patience != Some(Duration::ZERO);
-        if blocking && crate::reactor::is_reactor_thread() {
-            return Err(RequestError::Deadlock);
+        let state = self.wait_until(patience, |state| {
+            self.writable(state, octets.len() as u64)?;
+            Ok(octets.is_empty() || self.room(state) > 0)
+        })?;
+        let room = self.room(&state).min(octets.len());
+        if room > 0 || octets.is_empty() {
+            self.append(state, Bytes::copy_from_slice(&octets[..room]));
         }
-        let until = patience.filter(|_| blocking).map(|patience| Instant::now() + patience);
-        let mut state = self.exchange.lock();
-        loop {
-            self.writable(&state, octets.len() as u64)?;
-            let room = self.room(&state).min(octets.len());
-            if room > 0 || octets.is_empty() {
-                self.append(state, Bytes::copy_from_slice(&octets[..room]));
-                return Ok(room);
-            }
-            if !blocking {
-                return Ok(0);
-            }
-            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-            if left == Some(Duration::ZERO) {
-                return Err(RequestError::TimedOut);
-            }
-            state = self.exchange.wait(state, left);
-        }
+        Ok(room)
     }
 
     /// Asynchronous write of a whole chunk: pending while there is no room at all.

@@ -4,10 +4,8 @@
 use std::sync::Arc;
 use std::sync::MutexGuard;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::Instant;
 
 use super::{Patience, Read, Request, RequestError};
 use crate::exchange::{ContentEnd, State};
@@ -40,22 +38,7 @@ impl Request {
     }
 
     fn await_content(&self, patience: Patience) -> Result<MutexGuard<'_, State>, RequestError> {
-        let blocking = patience != Some(Duration::ZERO);
-        if blocking && crate::reactor::is_reactor_thread() {
-            return Err(RequestError::Deadlock);
-        }
-        let until = patience.filter(|_| blocking).map(|patience| Instant::now() + patience);
-        let mut state = self.exchange.lock();
-        loop {
-            if self.content_state(&mut state)? || !blocking {
-                return Ok(state);
-            }
-            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-            if left == Some(Duration::ZERO) {
-                return Err(RequestError::TimedOut);
-            }
-            state = self.exchange.wait(state, left);
-        }
+        self.wait_until(patience, |state| self.content_state(state))
     }
 
     /// Whether there is content or its end; otherwise asks the connection for more.
@@ -187,8 +170,6 @@ impl Request {
         }
         Ok(state.content.trailers.clone().unwrap_or_default())
     }
-
-    // ---- answer ----
 }
 
 fn idle_read(state: &State) -> Read {

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-
 use super::peer::{Ending, Peer, at, secs};
 use super::support::{Host, Setup, hello, read_all, read_some};
 use crate::config::Dispatch;
@@ -361,10 +359,6 @@ fn a_consumer_of_one_event_at_a_time_hears_of_each_request_in_order() {
 #[test]
 fn what_happened_to_a_request_that_waited_for_a_slot_makes_the_queue_readable() {
     let queue = Queue::new().unwrap();
-    let readable = || {
-        let descriptor = queue.descriptor();
-        poll(&mut [PollFd::new(&descriptor, PollFlags::IN)], Some(&Timespec::default())).unwrap() > 0
-    };
     let setup = Setup::dispatching(Dispatch::Queues(vec![queue.clone()]));
     setup.set("max_running_handlers", "1").run(async |host| {
         let mut peers = [host.connect().await, host.connect().await];
@@ -379,7 +373,7 @@ fn what_happened_to_a_request_that_waited_for_a_slot_makes_the_queue_readable() 
         drop(gone);
         host.turn().await;
         assert_eq!(queue.next(&mut heard, 1, Some(secs(0))), Next::Again);
-        assert!(!readable());
+        assert!(!queue.is_readable());
         hello(&running);
         let load = running.exchange().connection.load.clone();
         let held_up = load.hold_up();
@@ -392,7 +386,7 @@ fn what_happened_to_a_request_that_waited_for_a_slot_makes_the_queue_readable() 
         assert!(matches!(heard[..], [Event::Request(_)]));
         drop(held_up);
         other.join().unwrap();
-        assert!(readable(), "{} events wait", queue.len());
+        assert!(queue.is_readable(), "{} events wait", queue.len());
     });
 }
 
