@@ -6,12 +6,13 @@ The contract is that of the probe servers; nothing here knows the language behin
 import json
 import os
 import signal
-import socket
 import subprocess
 import threading
 import time
 import urllib.request
 from pathlib import Path
+
+from ports import free_port
 
 LANGUAGES = ("c", "python", "rust")
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,6 +67,7 @@ class Probe:
     ):
         self.language = language
         self.events_path = Path(events)
+        # The contract does not print the admin listener's address.
         self.admin = f"127.0.0.1:{free_port()}"
         command = [path(language), "--mode", mode, *THREADS]
         for key, text in (settings or {}).items():
@@ -224,10 +226,3 @@ class Probe:
             self.process.kill()
             self.process.wait(5)
         self.process.stdout.close()
-
-
-def free_port():
-    """A port that nobody has now: the admin listener's, whose address the contract does not print."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
