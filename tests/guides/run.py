@@ -7,22 +7,18 @@ usage: run.py ROOT GUIDE.md...
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "blackbox"))
+from ports import free_port  # noqa: E402
+
 # Compiling what is not compiled yet takes minutes; the commands themselves take seconds.
 PATIENCE = 900
 FENCE = re.compile(r"^```(sh|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 END = "-- end of block --"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def run(root: Path, guide: Path) -> None:
@@ -40,10 +36,14 @@ def run(root: Path, guide: Path) -> None:
     script = "set -eu\n" + f"echo '{END}'\n".join(commands).replace("8443", str(free_port()))
     environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")}
     environment["BARTIZAN"] = str(root)
-    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as output:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        tempfile.TemporaryFile("w+") as output,
+        tempfile.TemporaryFile("w+") as errors,
+    ):
         # A session of its own: whatever a guide leaves running ends with it.
         shell = subprocess.Popen(
-            ["bash", "-c", script], cwd=folder, env=environment, stdout=output, start_new_session=True
+            ["bash", "-c", script], cwd=folder, env=environment, stdout=output, stderr=errors, start_new_session=True
         )
         try:
             shell.wait(PATIENCE)
@@ -53,13 +53,14 @@ def run(root: Path, guide: Path) -> None:
             except ProcessLookupError:
                 pass
         output.seek(0)
-        printed = output.read()
+        errors.seek(0)
+        printed, complaints = output.read(), errors.read()
     outputs = printed.split(END + "\n")
     if shell.returncode:
-        raise SystemExit(f"{printed}\n{guide}: block {len(outputs)} ended with {shell.returncode}")
+        raise SystemExit(f"{printed}\n{complaints}\n{guide}: block {len(outputs)} ended with {shell.returncode}")
     for number, (wanted, output) in enumerate(zip(shown, outputs, strict=True), 1):
         if wanted is not None and wanted != output:
-            raise SystemExit(f"{guide}: block {number} printed\n{output}\ninstead of\n{wanted}")
+            raise SystemExit(f"{guide}: block {number} printed\n{output}\ninstead of\n{wanted}\n{complaints}")
     print(f"ok {guide.name}: {len(commands)} blocks of commands")
 
 
