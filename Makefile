@@ -418,7 +418,7 @@ $(H2SPEC): tests/h2spec/go.mod tests/h2spec/go.sum
 define apt
 	test -z "$$missing" && exit 0; \
 	test "$$(id -u)" = 0 || { echo "missing here: sudo apt-get install$$missing" >&2; exit 1; }; \
-	apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $$missing
+	apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=300 $$missing
 endef
 
 # $(call install,PROGRAM:PACKAGE...)

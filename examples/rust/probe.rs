@@ -16,6 +16,7 @@ mod routes;
 #[path = "probe/steps.rs"]
 mod steps;
 
+use std::future::pending;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
@@ -92,16 +93,14 @@ fn start_and_serve() -> Result<ExitCode, String> {
         println!("{}", configure::printed(&settings));
         return Ok(ExitCode::SUCCESS);
     }
-    // One thread of its own for whatever waits: the callbacks' threads are the library's.
-    let timer = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build();
-    let timer = timer.map_err(|error| format!("cannot start the timer: {error}"))?;
+    let timer = timer().map_err(|error| format!("cannot start the timer: {error}"))?;
     let events =
         options.events.as_deref().map(|path| told(path, Events::create(path))).transpose()?.map(Arc::new);
     let log = options.log.as_deref().map(|path| told(path, Log::create(path))).transpose()?;
     let probe = Arc::new(Probe {
         mode: options.mode,
         events,
-        timer: timer.handle().clone(),
+        timer,
         flows: Flows::default(),
         second: Mutex::default(),
         server: OnceLock::new(),
@@ -133,12 +132,19 @@ fn start_and_serve() -> Result<ExitCode, String> {
     for consumer in consumers {
         let _ = consumer.join();
     }
-    timer.shutdown_background();
     if let Some(admin) = admin {
         admin.shutdown(Some(Duration::ZERO));
         let _ = admin.wait(Some(STOP));
     }
     Ok(code)
+}
+
+/// Where whatever waits does so: the callbacks' threads are the library's.
+fn timer() -> std::io::Result<tokio::runtime::Handle> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let handle = runtime.handle().clone();
+    thread::Builder::new().name("timer".to_owned()).spawn(move || runtime.block_on(pending::<()>()))?;
+    Ok(handle)
 }
 
 fn told<T>(what: &str, result: std::io::Result<T>) -> Result<T, String> {
