@@ -171,11 +171,7 @@ def test_large_messages_fit_a_small_connection(start):
     probe = start(settings={"max_connection_memory_bytes": "64KiB"})
     content = bytes(range(256)) * 8192
     with secure(probe) as peer:
-        sent = threading.Thread(target=lambda: peer.send(
-            b"POST /sink HTTP/1.1\r\nHost: a\r\nContent-Length: 2097152\r\n\r\n" + content))
-        sent.start()
-        assert peer.response().content == b"2097152"
-        sent.join(10)
+        assert peer.ask("/sink", "POST", content=content).content == b"2097152"
         assert len(peer.ask("/bytes/2000000").content) == 2_000_000
     # The window that HTTP/2 begins with, 64 KiB, cannot be taken back.
     wider = start(settings={"max_connection_memory_bytes": "128KiB"})
