@@ -349,13 +349,15 @@ reference: wheel
 	$(VENV)/python -m sphinx -W --keep-going -q target/reference/source target/reference/python
 	rm -rf target/reference/source
 
+# Tests that mostly wait, for a clock or for a program to start: more at a time than there are cores.
+WAITING := $(VENV)/python -m pytest -n 4 --dist worksteal
+
 blackbox: probes test-tools
 	@$(begin)
 	$(VENV)/pip install -r tests/blackbox/requirements.txt
-	$(VENV)/python -m pytest tests/blackbox -n 2 --dist loadscope
+	$(WAITING) tests/blackbox
 
-# Mostly waiting, so six at a time.
-ATTACK := $(VENV)/python -m pytest tests/attacks -n 6 --dist worksteal
+ATTACK := $(WAITING) tests/attacks -n 6
 
 attacks: probes test-tools
 	@$(begin)
@@ -370,7 +372,7 @@ foreign: foreign-programs go-handlers test-tools python-tools
 	@$(begin)
 	test -d target/venv || $(PYTHON) -m venv target/venv
 	$(VENV)/pip install -r tests/blackbox/requirements.txt
-	$(VENV)/python -m pytest tests/foreign -n 2 --dist loadscope
+	$(WAITING) tests/foreign
 
 budgets: probes budgets-program test-tools
 	@$(begin)
