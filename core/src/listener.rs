@@ -201,7 +201,7 @@ impl Acceptor {
     async fn run(mut self) {
         loop {
             let Ok(mut ready) = self.socket.readable().await else { return };
-            let newcomers = self.listener.pending.newcomers(Instant::now());
+            let newcomers = self.listener.pending.newcomers(Instant::now(), self.reactor.has_time());
             if newcomers == 0 {
                 drop(ready);
                 tokio::time::sleep(PACE).await;

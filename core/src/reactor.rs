@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
@@ -54,6 +55,33 @@ pub(crate) fn mark_worker_thread() {
     ON_WORKER.set(true);
 }
 
+/// How often the load is looked at, at most.
+const LOOK_AT_LOAD: Duration = Duration::from_millis(10);
+/// The share of its time that a reactor may be busy and still has some to spare. The runtime does not count the polling of sockets:
+/// with 32 clients in a closed loop that fill a core it is busy for nine tenths.
+const SPARE_BELOW: f64 = 0.5;
+
+/// How much a reactor had to do, by the last look.
+#[derive(Clone, Copy, Debug)]
+struct Load {
+    looked: Instant,
+    busy: Duration,
+    spare: bool,
+}
+
+impl Load {
+    fn is_due(self, now: Instant) -> bool {
+        now.saturating_duration_since(self.looked) >= LOOK_AT_LOAD
+    }
+
+    /// `busy`: for how long, since the beginning.
+    fn look(self, now: Instant, busy: Duration) -> Self {
+        let elapsed = now.saturating_duration_since(self.looked);
+        let spare = busy.saturating_sub(self.busy) < elapsed.mul_f64(SPARE_BELOW);
+        Self { looked: now, busy, spare }
+    }
+}
+
 /// Records of noise per second and reactor: a flood of peers must not become a flood of records.
 const NOISE_PER_SECOND: u32 = 10;
 
@@ -79,6 +107,7 @@ pub(crate) struct Reactor {
     pub(crate) turn: Turn,
     pub(crate) mark: Arc<Mark>,
     noise: Cell<Noise>,
+    load: Cell<Load>,
     date: RefCell<DateCache>,
     date_due: Cell<Moment>,
     date_second: Cell<u64>,
@@ -105,6 +134,7 @@ impl Reactor {
             turn: Turn::new(shared.dispatch.queues().len(), index),
             mark: shared.watchdog.marks[index].clone(),
             noise: Cell::default(),
+            load: Cell::new(Load { looked: Instant::now(), busy: Duration::ZERO, spare: true }),
             date: RefCell::new(DateCache::new()),
             date_due: Cell::new(0),
             date_second: Cell::new(0),
@@ -132,6 +162,16 @@ impl Reactor {
     /// A connection has ended, or the server drains.
     pub(crate) fn changed(&self) {
         self.changed.notify_one();
+    }
+
+    /// Whether it has waited for work for a good part of the time since the last look.
+    pub(crate) fn has_time(&self) -> bool {
+        let now = Instant::now();
+        if self.load.get().is_due(now) {
+            let busy = Handle::current().metrics().worker_total_busy_duration(0);
+            self.load.set(self.load.get().look(now, busy));
+        }
+        self.load.get().spare
     }
 
     /// Tells of a connection that closed for what the Internet brings, now and then.
@@ -298,4 +338,25 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "a panic without a text".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_for_half_of_the_time_has_some_to_spare() {
+        let began = Instant::now();
+        let load = Load { looked: began, busy: Duration::from_secs(7), spare: true };
+        let later = began + LOOK_AT_LOAD;
+        assert!(!load.is_due(later - Duration::from_nanos(1)) && load.is_due(later));
+        let half = Duration::from_secs(7) + LOOK_AT_LOAD / 2;
+        assert!(!load.look(later, half).spare);
+        let less = load.look(later, half - Duration::from_nanos(1));
+        assert!(less.spare);
+        assert!(
+            !less.look(later + LOOK_AT_LOAD, half + LOOK_AT_LOAD).spare,
+            "each look counts from the last one"
+        );
+    }
 }
