@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with, sockopt};
 use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 use tokio::io::unix::AsyncFd;
@@ -186,6 +187,13 @@ pub(crate) fn accept(reactor: &Rc<Reactor>, sockets: Vec<Bound>) {
     });
 }
 
+/// Whether a connection waits to be accepted.
+fn somebody_waits(socket: &OwnedFd) -> bool {
+    let mut looked = [PollFd::new(socket, PollFlags::IN)];
+    // What cannot be told is told by accepting.
+    poll(&mut looked, Some(&Timespec::default())).is_err() || !looked[0].revents().is_empty()
+}
+
 struct Acceptor {
     /// As in [`Bound`].
     _path: Option<RemovedAtTheEnd>,
@@ -201,6 +209,16 @@ impl Acceptor {
     async fn run(mut self) {
         loop {
             let Ok(mut ready) = self.socket.readable().await else { return };
+            if !self.reactor.shared.has_room() {
+                // The last one was accepted in front of the queue's end, which tells that nobody waits, and for nobody no one has to go.
+                if somebody_waits(self.socket.get_ref()) {
+                    drop(ready);
+                    self.make_room().await;
+                } else {
+                    ready.clear_ready();
+                }
+                continue;
+            }
             let newcomers = self.listener.pending.newcomers(Instant::now(), self.reactor.has_time());
             if newcomers == 0 {
                 drop(ready);
@@ -229,8 +247,6 @@ impl Acceptor {
             drop(ready);
             if let Some(error) = failed {
                 self.back_off(&error).await;
-            } else if !self.reactor.shared.has_room() {
-                self.make_room().await;
             } else {
                 tokio::task::yield_now().await;
             }
@@ -240,9 +256,6 @@ impl Acceptor {
     /// The longest idle goes for a newcomer that waits; with none idle, accepting pauses and the kernel's queue holds the rest.
     async fn make_room(&mut self) {
         let shared = &self.reactor.shared;
-        if self.socket.readable().await.is_err() {
-            return;
-        }
         let left = shared.registry.left();
         let evicted = shared.registry.evict_longest_idle(Reason::AcceptLimit);
         if !shared.has_room() {

@@ -249,6 +249,7 @@ def test_the_longest_idle_connection_gives_way(start):
         idle.append(secure(probe))
         assert idle[-1].ask("/").status == 200
         time.sleep(0.15)
+    assert probe.stats()["connections_open"] == 4, "nobody goes for nobody"
     with secure(probe) as newcomer:
         assert newcomer.ask("/").status == 200
         assert probe.await_closed(idle[0])["reason"] == "accept.limit"
