@@ -4,6 +4,7 @@
 use ::http::HeaderMap;
 
 use crate::http::head::{HeadLimits, Refusal};
+use crate::http::octets::is_token;
 use crate::reason::Reason;
 
 /// The trailer section of one request, in order: names in lower case, values trimmed.
@@ -19,6 +20,10 @@ impl Trailers {
         let size: usize = fields.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum();
         if fields.len() > limits.max_header_fields || size > limits.max_header_bytes {
             return Err(Refusal { status: None, reason: Reason::BodySyntax });
+        }
+        // http 1.5.0 takes a quotation mark for a token's character.
+        if !fields.keys().all(|name| is_token(name.as_str().as_bytes())) {
+            return Err(Refusal { status: None, reason: Reason::HeaderPolicy });
         }
         let mut trailers = Self::default();
         for (name, value) in fields {

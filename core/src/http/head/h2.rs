@@ -1,7 +1,6 @@
 //! The head of an HTTP/2 request, from what the h2 crate decoded.
 //!
-//! h2 0.4.20 itself refuses what breaks HPACK, pseudo-field order, and upper-case or non-token names. What
-//! is left is counted and checked here; the answer to a malformed message is a stream reset (RFC 9113
+//! h2 0.4.20 itself refuses what breaks HPACK, pseudo-field order, and upper-case names. What is left is counted and checked here; the answer to a malformed message is a stream reset (RFC 9113
 //! §8.1.1).
 
 use ::http::HeaderMap;
@@ -10,6 +9,7 @@ use ::http::request::Parts;
 
 use crate::http::authority;
 use crate::http::head::{Builder, ControlData, Framing, Head, HeadLimits, Refusal, Storage, Traits, Version};
+use crate::http::octets::is_token;
 use crate::http::policy::{self, Expectation, Noted};
 use crate::http::target;
 use crate::reason::Reason;
@@ -118,6 +118,10 @@ fn note_fields(fields: &HeaderMap) -> Result<Noted<'_>, Refusal> {
         if connection_specific {
             return Err(policy::MALFORMED);
         }
+        // http 1.5.0 takes a quotation mark for a token's character.
+        if !is_token(name.as_str().as_bytes()) {
+            return Err(policy::MALFORMED);
+        }
         noted.field(name.as_str().as_bytes(), value)?;
     }
     Ok(noted)
@@ -160,6 +164,7 @@ fn push_fields(builder: &mut Builder, fields: &HeaderMap) {
 #[cfg(test)]
 mod tests {
     use ::http::Request;
+    use ::http::header::HeaderName;
     use ::http::request::{Builder, Parts};
 
     use crate::http::head::{Framing, Head, HeadLimits, Refusal, Storage, Version};
@@ -265,6 +270,7 @@ mod tests {
     #[test]
     fn a_malformed_request_resets_its_stream() {
         let malformed = Refusal { status: None, reason: Reason::HeaderPolicy };
+        let quoted = HeaderName::from_lowercase(b"a\"").expect("what h2 asks");
         for (why, request) in [
             ("no authority and no Host, 8.3.1", get("/")),
             ("both, and different, 8.3.1", get("https://a/").header("host", "b")),
@@ -284,6 +290,7 @@ mod tests {
             ("keep-alive, 8.2.2", get("https://a/").header("keep-alive", "1")),
             ("proxy-connection, 8.2.2", get("https://a/").header("proxy-connection", "close")),
             ("te, 8.2.2", get("https://a/").header("te", "trailers, gzip")),
+            ("a name that is no token, 8.2.1", get("https://a/").header(quoted, "y")),
             ("whitespace before a value, 8.2.1", get("https://a/").header("x", " y")),
             ("whitespace after a value, 8.2.1", get("https://a/").header("x", "y\t")),
             ("listed content-length, 8.1.1", get("https://a/").header("content-length", "5, 5")),
