@@ -37,7 +37,8 @@ pub(super) struct Phases {
     pub(super) closing: Option<(Reason, Moment)>,
     /// The socket took something, or had nothing to take.
     socket: Moment,
-    half_closed: bool,
+    /// The peer has sent its last octet, and why the connection closes once all is answered.
+    half_closed: Option<Reason>,
     /// The room that a burst has taken was given back.
     slim: bool,
     /// h2 has something to send that is not a stream's.
@@ -59,7 +60,7 @@ impl Phases {
             retiring: None,
             closing: None,
             socket: since,
-            half_closed: false,
+            half_closed: None,
             slim: true,
             moved: false,
             counted: [0; Glitch::COUNT],
@@ -197,26 +198,30 @@ impl<T: Transport> Driver<'_, T> {
 
     /// The peer's FIN, or close_notify: requests are told and may still be answered; then nothing is left to do.
     fn note_half_close(&mut self, busy: bool, connection: &mut Connection) -> Option<(End, Reason)> {
-        let reason = self.line.ended()?;
-        if !std::mem::replace(&mut self.phases.half_closed, true) {
-            for id in self.streams.ids() {
-                if let Some(stream) = self.streams.get(id) {
-                    let fate = stream.half_closed(reason, connection, &mut self.side);
-                    self.settle(id, fate, connection);
+        let ended = self.line.ended()?;
+        let reason = match self.phases.half_closed {
+            Some(reason) => reason,
+            None => {
+                let mut cut = self.side.watch.header_block().is_some();
+                for id in self.streams.ids() {
+                    if let Some(stream) = self.streams.get(id) {
+                        let (fate, is_cut) = stream.half_closed(ended, connection, &mut self.side);
+                        cut |= is_cut;
+                        self.settle(id, fate, connection);
+                    }
                 }
+                self.lingering.clear();
+                self.phases.moved = true;
+                *self.phases.half_closed.insert(if cut { ended } else { Reason::PeerClosed })
             }
-            self.lingering.clear();
-            self.phases.moved = true;
-        }
+        };
         // What h2 was given in this turn goes out in the next.
         if !self.streams.is_empty() || self.side.blocked || busy || self.phases.moved {
             return None;
         }
-        let cut = self.side.watch.header_block().is_some();
         let reason = match (reason, self.side.watch.goaway_received()) {
-            (Reason::TlsShutdown, _) if cut => Reason::TlsShutdown,
-            (_, Some(h2::Reason::NO_ERROR)) => Reason::Complete,
-            _ => Reason::PeerClosed,
+            (Reason::PeerClosed, Some(h2::Reason::NO_ERROR)) => Reason::Complete,
+            (reason, _) => reason,
         };
         Some((End::Close, self.phases.retiring.map_or(reason, |(reason, _)| reason)))
     }

@@ -13,7 +13,7 @@ use super::answer::informational;
 use super::stream::Fate;
 use crate::connection::Connection;
 use crate::deadline::Moment;
-use crate::exchange::{Answer, Exchange, Failure, Stage, State};
+use crate::exchange::{Answer, ContentEnd, Exchange, Failure, Stage, State};
 use crate::http::h1::encode::ResponseFraming;
 use crate::http::head::Version;
 use crate::reason::Reason;
@@ -75,9 +75,7 @@ impl Sending {
     ) -> Result<Option<u16>, Fate> {
         match state.answer.stage {
             Stage::Awaited if state.answer.informational.is_empty() => return Ok(None),
-            Stage::Failed(Failure::Refused) => return Err(Fate::Answer(503, Reason::HandlerCapacity)),
-            Stage::Failed(Failure::Bug) => return Err(Fate::Answer(500, Reason::Internal)),
-            Stage::Failed(_) => return Err(Fate::Answer(500, Reason::HandlerFailed)),
+            Stage::Failed(failure) => return Err(failed(failure, state.content.end, exchange.cancelled())),
             Stage::Aborted => return Err(Fate::Reset(h2::Reason::INTERNAL_ERROR, Reason::ProgramAbort)),
             _ => {}
         }
@@ -215,6 +213,17 @@ impl Sending {
 }
 
 /// Whether all of the answer is here and none of it is content.
+/// A program that lets go because its read failed or its peer left is not the culprit.
+fn failed(failure: Failure, content: Option<ContentEnd>, cancelled: Option<Reason>) -> Fate {
+    match (failure, content, cancelled) {
+        (Failure::Refused, ..) => Fate::Answer(503, Reason::HandlerCapacity),
+        (Failure::Bug, ..) => Fate::Answer(500, Reason::Internal),
+        (_, Some(ContentEnd::Failed(reason)), _) => Fate::Answer(400, reason),
+        (_, _, Some(reason)) => Fate::Answer(500, reason),
+        (Failure::Failed | Failure::Unanswered, ..) => Fate::Answer(500, Reason::HandlerFailed),
+    }
+}
+
 fn is_whole(answer: &Answer) -> bool {
     answer.stage == Stage::Finished && answer.chunks.is_empty()
 }

@@ -313,24 +313,26 @@ impl Stream {
         self.step(connection, side)
     }
 
-    /// The peer has closed its side: the program is told, and what it still answers is still sent.
+    /// The peer has closed its side: the program is told, and what it still answers is still sent. Returns whether that cut the
+    /// request short, too.
     pub(super) fn half_closed(
         &mut self,
         reason: Reason,
         connection: &mut Connection,
         side: &mut Side,
-    ) -> Option<Fate> {
+    ) -> (Option<Fate>, bool) {
         if self.receiving.is_open() {
             self.receiving.cut(reason);
         }
         let fate = self.step(connection, side);
+        let mut cut = fate.as_ref().is_some_and(|fate| fate.reason() == reason);
         if fate.is_none()
             && let Stage::Serve(live) = &self.stage
         {
-            let cut = matches!(live.exchange.lock().content.end, Some(ContentEnd::Failed(_)));
+            cut = matches!(live.exchange.lock().content.end, Some(ContentEnd::Failed(_)));
             live.cancel(connection, if cut { reason } else { Reason::PeerClosed });
         }
-        fate
+        (fate, cut)
     }
 
     /// Whether nobody will read content that the peer may still send.

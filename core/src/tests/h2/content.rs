@@ -10,7 +10,7 @@ use crate::tests::support::{Setup, hello};
 
 const NOW: Option<Duration> = Some(Duration::ZERO);
 
-fn read(request: &Request) -> Result<Vec<u8>, RequestError> {
+pub(super) fn read(request: &Request) -> Result<Vec<u8>, RequestError> {
     let mut content = vec![0; 1 << 20];
     Ok(match request.read(&mut content, NOW)? {
         Read::Octets(length) => content[..length].to_vec(),
@@ -183,6 +183,24 @@ fn a_cut_body_is_never_complete() {
         assert_eq!(raw.answer(1).await.1, b"hello");
         host.closed(&raw.peer, Phase::Idle, Reason::PeerClosed).await;
     });
+}
+
+#[test]
+fn a_program_that_lets_go_of_a_cut_body_is_not_the_culprit() {
+    for in_buffer in ["0", "64KiB"] {
+        Setup::kept().set("buffer_body_bytes", in_buffer).run(async |host| {
+            let mut raw = Raw::open(host).await;
+            raw.post(1, &[]).await;
+            let kept = host.request().await;
+            raw.send(frame(DATA, 0, 1, b"abc")).await;
+            host.turn().await;
+            raw.peer.finish().await;
+            host.turn().await;
+            drop(kept);
+            host.closed(&raw.peer, Phase::Idle, Reason::PeerClosed).await;
+            assert_eq!(host.outcomes(), [(400, Reason::PeerClosed)]);
+        });
+    }
 }
 
 #[test]
