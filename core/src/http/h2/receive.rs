@@ -22,6 +22,8 @@ pub(super) struct Receiving {
     released: u64,
     /// The peer sends nothing more: what h2 has is all there will be.
     cut: Option<Reason>,
+    /// At the last look octets were unread.
+    held: bool,
     /// 100 Continue went out.
     continued: bool,
 }
@@ -37,7 +39,7 @@ pub(super) enum Piece {
 impl Receiving {
     /// `None`: the request has no content.
     pub(super) fn new(stream: Option<RecvStream>) -> Self {
-        Self { stream, released: 0, cut: None, continued: false }
+        Self { stream, released: 0, cut: None, held: false, continued: false }
     }
 
     /// Whether the peer may still send content.
@@ -119,7 +121,8 @@ impl Receiving {
         if self.stream.is_none() {
             return Ok(());
         }
-        while (state.content.asked || self.cut.is_some()) && state.content.end.is_none() {
+        let mut drained = false;
+        while !drained && (state.content.asked || self.cut.is_some()) && state.content.end.is_none() {
             match self.next() {
                 Piece::Octets(octets) => {
                     let received = state.content.received + octets.len() as u64;
@@ -138,13 +141,17 @@ impl Receiving {
                 }
                 Piece::Nothing => match self.cut {
                     Some(reason) => exchange.end_content(state, ContentEnd::Failed(reason)),
-                    None => break,
+                    None => drained = true,
                 },
                 Piece::Failed(reason) => return Err(Fate::Gone(reason)),
             }
         }
         self.release(state.content.received, state.content.waiting);
-        side.watch.set_unread(exchange.stream, state.content.waiting > 0);
+        let unread = state.content.waiting + self.unread(state.content.waiting) > 0;
+        // Empty DATA is unread too for as long as nobody asks, and no count of octets tells of it.
+        if std::mem::replace(&mut self.held, unread) || unread || drained || state.content.end.is_some() {
+            side.watch.set_unread(exchange.stream, unread);
+        }
         if state.content.end.is_some() && state.content.waiting == 0 {
             self.stream = None;
         }

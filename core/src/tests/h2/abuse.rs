@@ -1,13 +1,15 @@
 //! Caps at N and N + 1, and floods: what the peer sees, and that the connection pays for it alone.
 
+use super::content::read;
 use super::{
-    CANCEL, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, GOAWAY, HEADERS, PING, REFUSED_STREAM, RESET, Raw,
-    block, frame,
+    CANCEL, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, GOAWAY, HEADERS, PING, REFUSED_STREAM, RESET,
+    Raw, block, frame,
 };
+use crate::http::h2::Glitch;
 use crate::phase::Phase;
 use crate::reason::Reason;
 use crate::tests::peer::{Ending, secs};
-use crate::tests::support::{Setup, hello};
+use crate::tests::support::{Host, Setup, hello};
 
 /// Size of the list of [`block`] for `GET /` without fields (RFC 9113 6.5.2).
 const EMPTY_LIST: usize = 4 * 32 + ":method:scheme:path:authority".len() + "GEThttp/a".len();
@@ -118,6 +120,52 @@ fn a_ping_flood_ends_in_enhance_your_calm() {
         assert_eq!(host.limits(Reason::H2Glitches), 1);
         let pings = host.shared.sum().total(crate::counters::GLITCHES, 2);
         assert_eq!(pings, 100);
+    });
+}
+
+/// Charges for tiny DATA, by the place of their kind in the metrics.
+fn charges_for_data(host: &Host) -> u64 {
+    host.shared.sum().total(crate::counters::GLITCHES, Glitch::Data as usize)
+}
+
+#[test]
+fn tiny_data_that_nobody_reads_is_charged() {
+    for octets in [0, 1, 63] {
+        Setup::kept().set("h2_glitch_budget", "40").run(async |host| {
+            let mut raw = Raw::open(host).await;
+            raw.post(1, &[]).await;
+            let kept = host.request().await;
+            let tiny = frame(DATA, 0, 1, &vec![0; octets]);
+            // The first one lies on top of nothing.
+            for _ in 0..30 {
+                raw.send(tiny.clone()).await;
+                host.turn().await;
+            }
+            assert_eq!(charges_for_data(host), 29, "{octets}");
+            raw.send(tiny.repeat(20)).await;
+            while raw.goaway().await.1 != ENHANCE_YOUR_CALM {}
+            host.closed(&raw.peer, Phase::Flush, Reason::H2Glitches).await;
+            drop(kept);
+        });
+    }
+}
+
+#[test]
+fn tiny_data_that_is_read_costs_nothing() {
+    Setup::kept().set("h2_glitch_budget", "40").run(async |host| {
+        let mut raw = Raw::open(host).await;
+        raw.post(1, &[]).await;
+        let kept = host.request().await;
+        for _ in 0..100 {
+            assert_eq!(read(&kept), Ok(Vec::new()), "which asks for more");
+            host.turn().await;
+            raw.send(frame(DATA, 0, 1, b"x")).await;
+            host.turn().await;
+            assert_eq!(read(&kept), Ok(b"x".to_vec()));
+        }
+        assert_eq!(charges_for_data(host), 0);
+        hello(&kept);
+        assert_eq!(raw.answer(1).await.0, 200);
     });
 }
 
