@@ -218,7 +218,7 @@ def test_a_request_in_flight_is_finished_after_the_first_signal(run: str) -> Non
 
 @runs
 def test_the_second_signal_forces(run: str) -> None:
-    process = python(run.format(slow=2))
+    process = python(run.format(slow=600))
     with connect(process) as peer:
         peer.sendall(b"GET /slow HTTP/1.1\r\nhost: a\r\n\r\n")
         assert process.stdout is not None and process.stdout.readline() == "slow\n"

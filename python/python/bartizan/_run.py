@@ -8,18 +8,20 @@ from types import FrameType
 from typing import Any
 
 
+# Seconds that a stop by force waits for handlers: one that blocks may do so for ever, and is left behind.
+FORCED = 2.0
+
+
 def run(server: Any, install_signal_handlers: bool) -> None:
     """Starts the server and serves until SIGINT, SIGTERM or `stop`; the second signal ends it at once."""
-    with _signals(server, install_signal_handlers) as received:
+    with _signals(server, install_signal_handlers):
         server.start()
         try:
             server.wait()
         except BaseException:
             server.stop(0)
-            server.wait()
+            server.wait(FORCED)
             raise
-    if len(received) > 1:
-        raise KeyboardInterrupt
 
 
 def run_on_loop(server: Any, install_signal_handlers: bool) -> None:
@@ -34,26 +36,27 @@ def run_on_loop(server: Any, install_signal_handlers: bool) -> None:
                 server.stop(0)
                 raise
 
-    with _signals(server, install_signal_handlers) as received:
+    with _signals(server, install_signal_handlers):
         asyncio.run(serve())
-    if len(received) > 1:
-        raise KeyboardInterrupt
 
 
 @contextmanager
-def _signals(server: Any, install: bool) -> Iterator[list[int]]:
-    received: list[int] = []
-
-    def handle(number: int, _frame: FrameType | None) -> None:
-        received.append(number)
-        server.stop(None if len(received) == 1 else 0)
-
+def _signals(server: Any, install: bool) -> Iterator[None]:
     if not install or threading.current_thread() is not threading.main_thread():
-        yield received
+        yield
         return
+    stopping = False
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        nonlocal stopping
+        if stopping:
+            raise KeyboardInterrupt
+        stopping = True
+        server.stop()
+
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield received
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
