@@ -192,6 +192,10 @@ impl Builder {
         for (source, what) in [(ca, "client_ca"), (crl, "crl")] {
             let Some(source) = source else { continue };
             match read_pem(source, what)? {
+                // Read as one text with the CAs, where nobody would miss it: a check for revocation that does nothing.
+                Ok(octets) if what == "crl" && !holds_list(&octets) => {
+                    self.faults.push("crl: there is no PEM block X509 CRL in it".into());
+                }
                 Ok(octets) => pem.extend([octets, b"\n".to_vec()].concat()),
                 Err(fault) => self.faults.push(fault),
             }
@@ -223,6 +227,11 @@ impl Builder {
         }
         Err(errors::of_faults::<TlsError>(py, &self.faults))
     }
+}
+
+fn holds_list(pem: &[u8]) -> bool {
+    let begin = b"-----BEGIN X509 CRL-----";
+    pem.windows(begin.len()).any(|window| window == begin)
 }
 
 fn octets(text: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {

@@ -53,6 +53,13 @@ def test_a_self_signed_identity_is_for_names_and_addresses(names: tuple[str, ...
     bartizan.Tls.self_signed("*.a.example", "192.0.2.1", "::1")
 
 
+def test_a_list_that_revokes_nothing_is_refused(pem: tuple[Path, Path]) -> None:
+    # DER, nothing, and something else: with the check for revocation silently off each would be served.
+    for crl in (b"\x30\x82", b"", pem[0]):
+        with pytest.raises(bartizan.TlsError, match="crl: there is no PEM block X509 CRL in it"):
+            bartizan.Tls(*pem, client_auth="required", client_ca=pem[0], crl=crl)
+
+
 @pytest.mark.parametrize("form", ["path", "text", "bytes"])
 def test_certificates_come_from_files_or_memory(pem: tuple[Path, Path], form: str) -> None:
     as_form = {"path": lambda path: path, "text": str, "bytes": Path.read_bytes}[form]
