@@ -85,6 +85,17 @@ def test_every_reason_and_phase_stands_there_from_the_start(start):
     assert causes == {"descriptors", "connections", "memory"}
 
 
+def test_a_first_request_that_is_refused_is_one_of_http_1_1(start):
+    probe = start()
+    with clear(probe) as peer:
+        peer.send(b"GET / HTTP/1.1\r\n\r\n")
+        assert peer.response().status == 400
+    probe.await_closed(peer)
+    families = scrape(probe)
+    for name in ("bartizan_requests_total", "bartizan_requests_ended_total", "bartizan_limits_total"):
+        assert {s.labels["protocol"] for s in samples(families, name) if s.value} == {"http/1.1"}, name
+
+
 def test_the_sums_are_exact_under_load(start):
     peers, each = 8, 60
     probe = start(settings={"io_threads": 2})

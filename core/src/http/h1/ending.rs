@@ -8,7 +8,7 @@ use tokio::io::{AsyncWrite, ReadBuf};
 
 use super::encode::{Canned, Persistence, ResponseFraming};
 use super::{Http1, State, Step, encode, over};
-use crate::connection::{End, Held};
+use crate::connection::{End, Held, Protocol};
 use crate::deadline::{Moment, micros};
 use crate::http::fields::{FieldLines, Section};
 use crate::http::head::{Head, Refusal};
@@ -20,6 +20,8 @@ use crate::transport::Transport;
 impl<T: Transport> Http1<'_, T> {
     /// Refuses what is no request; written behind the answers that are already on their way.
     pub(super) fn refuse(&mut self, refusal: Refusal, now: Moment) -> Step {
+        // Its minor version is known with the head, but this is no other protocol.
+        self.connection.protocol.get_or_insert(Protocol::Http11);
         self.connection.limit(refusal.reason);
         let mut books = Books::open(self.connection, 0, self.since, now);
         self.answer_canned(&mut books, refusal.status.unwrap_or(400), false, now);
