@@ -19,7 +19,7 @@ use crate::reason::Reason;
 use crate::registry::ConnectionSlot;
 use crate::server::ListenerState;
 use crate::settings::{ProxyProtocol, Settings};
-use crate::tls::TlsInfo;
+use crate::tls::{Entrance, TlsInfo};
 use crate::transport::{Meter, Metered, Transport, Wire};
 
 /// The HTTP version that a connection speaks.
@@ -144,6 +144,8 @@ pub(crate) struct Connection {
     pub(crate) info: Arc<ConnectionInfo>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) protocol: Option<Protocol>,
+    /// `None` where each server name asks for the same client certificates, or none.
+    pub(crate) entrance: Option<Entrance>,
     /// Requests begun.
     pub(crate) requests: u64,
     pub(crate) pending: Option<PendingSlot>,
@@ -215,6 +217,7 @@ impl Connection {
             info,
             settings,
             protocol: None,
+            entrance: None,
             requests: 0,
             deadline,
             phase,
@@ -438,6 +441,11 @@ impl Connection {
         if let Some(settings) = self.listener.names.get(name) {
             self.settings = settings.clone();
         }
+    }
+
+    /// Whether a request to `authority` would pass by the check for client certificates of another server name.
+    pub(crate) fn is_misdirected(&self, authority: &[u8]) -> bool {
+        self.entrance.as_ref().is_some_and(|entrance| entrance.is_misdirected(authority))
     }
 
     /// Order of happening for the next request record.

@@ -25,6 +25,7 @@ mod levels;
 mod limits;
 mod linger;
 mod memory;
+mod misdirected;
 mod overload;
 mod peer;
 mod pipe;

@@ -25,7 +25,7 @@ pub use identity::Identity;
 pub use outcome::TlsInfo;
 pub use tickets::TICKET_KEY_LEN;
 
-pub(crate) use config::TlsConfig;
+pub(crate) use config::{Entrance, TlsConfig};
 pub(crate) use hello::{HelloProgress, HelloReader};
 pub(crate) use names::NameMap;
 pub use names::normalize_server_name;

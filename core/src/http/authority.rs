@@ -23,6 +23,11 @@ pub(super) fn is_same(a: &[u8], b: &[u8]) -> bool {
     }
 }
 
+/// The host of a valid authority.
+pub(crate) fn host(authority: &[u8]) -> &[u8] {
+    split(authority).map_or(b"", |(host, _)| host)
+}
+
 fn split(authority: &[u8]) -> Option<(&[u8], Option<u16>)> {
     let host_len = match authority.first()? {
         b'[' => memchr::memchr(b']', authority)? + 1,

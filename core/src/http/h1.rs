@@ -312,6 +312,9 @@ impl<'c, T: Transport> Http1<'c, T> {
         if settings.redirect_to_https && !secure {
             return self.redirect(&head, books, now);
         }
+        if self.connection.is_misdirected(head.authority()) {
+            return self.refuse_begun(&head, books, 421, Reason::HeaderPolicy, now);
+        }
         match head.framing() {
             Framing::Length(length) if length > 0 && length <= self.gathers() && !head.expects_continue() => {
                 if settings.max_body_bytes.is_some_and(|cap| length > cap) {

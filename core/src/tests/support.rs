@@ -79,6 +79,12 @@ impl Setup {
         self
     }
 
+    /// More of the listener's TLS than its identity.
+    pub(super) fn described(mut self, describe: impl FnOnce(&mut Tls)) -> Self {
+        self.config.listeners[0].tls.as_mut().map(describe);
+        self
+    }
+
     pub(super) fn alpn(mut self, protocol: &'static str) -> Self {
         self.alpn = protocol;
         self

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs::Ticketer;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, ProducesTickets};
 use rustls::sign::SingleCertAndKey;
 use rustls::{AlertDescription, NamedGroup, ProtocolVersion, ServerConfig, SupportedProtocolVersion};
@@ -14,6 +15,7 @@ use super::outcome::Refusal;
 use super::policy;
 use super::{Rules, Tls};
 use crate::error::{Error, ErrorKind};
+use crate::http::authority;
 use crate::reason::Reason;
 
 /// The immutable, compiled form of a [`Tls`].
@@ -39,15 +41,44 @@ pub(crate) struct CertificateEnd {
 #[derive(Clone, Debug)]
 pub(crate) struct Choice {
     pub(crate) config: Arc<ServerConfig>,
+    /// Who says which client certificates are good; `None`: none is asked for.
+    client: Option<Arc<dyn ClientCertVerifier>>,
     /// The configured name that matched, `*.example` as such; `None`: the default identity.
     #[cfg_attr(not(test), expect(dead_code, reason = "tests ask which site was chosen"))]
     pub(crate) server_name: Option<Arc<str>>,
+}
+
+/// How a connection was let in, where some server name asks for client certificates: with a request that names it, a peer that came
+/// in under another one would pass its check by.
+pub(crate) struct Entrance {
+    config: Arc<TlsConfig>,
+    client: Option<Arc<dyn ClientCertVerifier>>,
+}
+
+impl Entrance {
+    /// `None` where there is nothing to be passed by.
+    pub(crate) fn of(config: &Arc<TlsConfig>, choice: &Choice) -> Option<Self> {
+        let mut sites = config.default.iter().chain(config.names.values());
+        let client = &choice.client;
+        sites
+            .any(|site| site.asks_more_than(client))
+            .then(|| Self { config: config.clone(), client: client.clone() })
+    }
+
+    /// Whether a request to `authority` belongs to a name that would have asked for another certificate, or for one at all: it
+    /// is for another connection (RFC 9110 section 7.4).
+    pub(crate) fn is_misdirected(&self, authority: &[u8]) -> bool {
+        let host = str::from_utf8(authority::host(authority)).unwrap_or_default();
+        let site = self.config.names.get(host).or(self.config.default.as_ref());
+        site.is_some_and(|site| site.asks_more_than(&self.client))
+    }
 }
 
 /// What one server name negotiates.
 #[derive(Debug)]
 struct Site {
     name: Option<Arc<str>>,
+    client: Option<Arc<dyn ClientCertVerifier>>,
     tls12: bool,
     tls13: bool,
     alpn: Vec<&'static str>,
@@ -141,11 +172,23 @@ impl TlsConfig {
         if hello.alpn.as_ref().is_some_and(|theirs| !agrees(theirs)) {
             return Err(Refusal::with_alert(Reason::TlsNoProtocol, AlertDescription::NoApplicationProtocol));
         }
-        Ok(Choice { config: offer.config.clone(), server_name: site.name.clone() })
+        Ok(Choice {
+            config: offer.config.clone(),
+            client: site.client.clone(),
+            server_name: site.name.clone(),
+        })
     }
 }
 
 impl Site {
+    /// Whether a connection whose certificate `client` has judged lacks what this name asks for.
+    fn asks_more_than(&self, client: &Option<Arc<dyn ClientCertVerifier>>) -> bool {
+        match (&self.client, client) {
+            (Some(own), Some(other)) => !Arc::ptr_eq(own, other),
+            (own, _) => own.is_some(),
+        }
+    }
+
     fn new(
         name: Option<&str>,
         rules: &Rules,
@@ -164,6 +207,7 @@ impl Site {
         }
         let mut site = Self {
             name: name.map(Arc::from),
+            client: rules.client.clone(),
             tls12: offers_version(ProtocolVersion::TLSv1_2),
             tls13: offers_version(ProtocolVersion::TLSv1_3),
             alpn,

@@ -10,7 +10,7 @@ use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::session::Session;
-use super::{HelloProgress, HelloReader, TlsConfig, TlsInfo, reason_of};
+use super::{Entrance, HelloProgress, HelloReader, TlsConfig, TlsInfo, reason_of};
 use crate::connection::{Connection, Held, reason_of_io};
 use crate::counters::{HANDSHAKES_FAILED, Handshake};
 use crate::deadline::{Moment, micros};
@@ -72,7 +72,7 @@ struct Greeting {
 async fn read_hello<T: Transport>(
     connection: &mut Connection,
     socket: &mut Metered<T>,
-    config: &TlsConfig,
+    config: &Arc<TlsConfig>,
     since: Moment,
 ) -> Result<Greeting, Option<Reason>> {
     let settings = connection.settings.clone();
@@ -127,6 +127,7 @@ async fn read_hello<T: Transport>(
                 if let Some(name) = &facts.server_name {
                     connection.apply_server_name(name);
                 }
+                connection.entrance = Entrance::of(config, &choice);
                 return Ok(Greeting {
                     octets: reader.into_replay(),
                     server_name: facts.server_name.map(|name| name.to_ascii_lowercase().into()),

@@ -36,6 +36,12 @@ impl Fresh {
         let end = content.is_end_stream();
         let mut storage = connection.reactor.exchanges.storage();
         let head = Head::from_h2(&parts, end, connection.info.secure, &side.limits, &mut storage);
+        let head = match head {
+            Ok(head) if connection.is_misdirected(head.authority()) => {
+                Err(Refusal::answer(421, Reason::HeaderPolicy))
+            }
+            head => head,
+        };
         Self {
             id: respond.stream_id().as_u32(),
             head,
