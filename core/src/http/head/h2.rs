@@ -1,7 +1,7 @@
 //! The head of an HTTP/2 request, from what the h2 crate decoded.
 //!
-//! h2 0.4.20 itself refuses what breaks HPACK, pseudo-field order, and upper-case names. What is left is counted and checked here; the answer to a malformed message is a stream reset (RFC 9113
-//! §8.1.1).
+//! h2 0.4.20 itself refuses what breaks HPACK, pseudo-field order, and upper-case names. What is left is
+//! counted and checked here; the answer to a malformed message is a stream reset (RFC 9113 §8.1.1).
 
 use ::http::HeaderMap;
 use ::http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, TE, TRANSFER_ENCODING, UPGRADE};
