@@ -82,7 +82,7 @@ impl Sending {
         if self.ended {
             return Ok(None);
         }
-        for head in std::mem::take(&mut state.answer.informational) {
+        for head in mem::take(&mut state.answer.informational) {
             side.watch.expect_informational(exchange.stream);
             respond.send_informational(informational(head.status, Some(&head.lines))).map_err(refused)?;
         }
@@ -212,7 +212,6 @@ impl Sending {
     }
 }
 
-/// Whether all of the answer is here and none of it is content.
 /// A program that lets go because its read failed or its peer left is not the culprit.
 fn failed(failure: Failure, content: Option<ContentEnd>, cancelled: Option<Reason>) -> Fate {
     match (failure, content, cancelled) {
@@ -224,6 +223,7 @@ fn failed(failure: Failure, content: Option<ContentEnd>, cancelled: Option<Reaso
     }
 }
 
+/// Whether all of the answer is here and none of it is content.
 fn is_whole(answer: &Answer) -> bool {
     answer.stage == Stage::Finished && answer.chunks.is_empty()
 }
