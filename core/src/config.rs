@@ -49,16 +49,22 @@ pub enum Bind {
     Descriptor(Arc<OwnedFd>),
 }
 
+/// `sun_path` holds 108 octets (unix(7)), and its NUL is one of them.
+const MAX_SOCKET_PATH: usize = 107;
+
 impl FromStr for Bind {
     type Err = Error;
 
     /// `127.0.0.1:0`, `[::]:8443`, `unix:/path`.
     fn from_str(text: &str) -> Result<Self, Error> {
         if let Some(path) = text.strip_prefix("unix:") {
-            if path.is_empty() || path.len() > 107 {
+            if !(1..=MAX_SOCKET_PATH).contains(&path.len()) {
                 return Err(Error::new(
                     ErrorKind::Value,
-                    format!("the unix socket path {path:?} is {} octets long: 1 to 107", path.len()),
+                    format!(
+                        "the unix socket path {path:?} is {} octets long: 1 to {MAX_SOCKET_PATH}",
+                        path.len()
+                    ),
                 ));
             }
             return Ok(Self::Unix(path.into()));
@@ -73,7 +79,7 @@ impl FromStr for Bind {
     }
 }
 
-/// Sources whose PROXY header is believed.
+/// A network: the addresses that begin with the same bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cidr {
     network: u128,
