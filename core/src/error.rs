@@ -1,13 +1,12 @@
-//! What a call of the program's own got wrong, or what the system refused it: the errors of set-up and of the
-//! request API. Why a connection closed or a request ended is not an error but a
+//! What a call of the program's own got wrong, or what the system refused it: the errors of set-up. Those of calls on a request are
+//! [`RequestError`](crate::RequestError); why a connection closed or a request ended is not an error but a
 //! [`Reason`](crate::reason::Reason).
 
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
-/// What kind of failure an [`Error`] is: one per status of the C ABI and per exception class of Python that
-/// the core can cause.
+/// What kind of failure an [`Error`] is. Each has a status in C and an exception in Python.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -15,28 +14,12 @@ pub enum ErrorKind {
     Option,
     /// A value out of range, malformed, or with a forbidden octet.
     Value,
-    /// Not now: a second answer, a write before the head or after the end, a second body reader.
+    /// Not now: a queue that serves another server, a listener that has no TLS.
     State,
-    /// The exchange is over, for a reason that the request can tell.
-    Cancelled,
-    /// The call would wait on the very thread that must do the work.
-    Deadlock,
-    /// Used in a child of the process that made it.
-    Forked,
-    /// The queue or the server is finished.
-    Closed,
-    /// The caller's own time for this call passed.
-    Timeout,
-    /// A buffer too small, content over its cap, or overload.
-    Limit,
     /// A certificate, key, chain or trust list that cannot be used.
     Tls,
     /// The system refused to bind, listen or open.
     Io,
-    /// Not available in this build or on this system.
-    Unsupported,
-    /// A bug of ours was caught; the server drains.
-    Panic,
 }
 
 /// Why a call failed, in words that an operator can act upon.

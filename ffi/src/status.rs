@@ -52,16 +52,8 @@ impl From<&Error> for Code {
             ErrorKind::Option => Self::Option,
             ErrorKind::Value => Self::Value,
             ErrorKind::State => Self::State,
-            ErrorKind::Cancelled => Self::Cancelled,
-            ErrorKind::Deadlock => Self::Deadlock,
-            ErrorKind::Forked => Self::Forked,
-            ErrorKind::Closed => Self::Closed,
-            ErrorKind::Timeout => Self::Timeout,
-            ErrorKind::Limit => Self::Limit,
             ErrorKind::Tls => Self::Tls,
             ErrorKind::Io => Self::Io,
-            ErrorKind::Unsupported => Self::Unsupported,
-            ErrorKind::Panic => Self::Panic,
             // A kind that this binding does not know yet.
             _ => Self::Value,
         }

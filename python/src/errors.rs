@@ -25,10 +25,7 @@ pub(crate) fn of_core(py: Python<'_>, error: &Error) -> PyErr {
     match error.kind() {
         ErrorKind::Tls => of_faults::<TlsError>(py, error.faults()),
         ErrorKind::Io => of_system(error),
-        ErrorKind::Option | ErrorKind::Value | ErrorKind::Limit | ErrorKind::Unsupported => {
-            of_faults::<ConfigError>(py, error.faults())
-        }
-        ErrorKind::Closed => ServerClosed::new_err(error.to_string()),
+        ErrorKind::Option | ErrorKind::Value => of_faults::<ConfigError>(py, error.faults()),
         _ => PyRuntimeError::new_err(error.to_string()),
     }
 }
