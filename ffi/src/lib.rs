@@ -5,7 +5,8 @@
 //!   `size_t *n` and `*len`, which are zeroed first. Set-up calls say the rest in a `bartizan_error`, where asked to.
 //! - **NULL** for something required is E_NULL, never a crash. Text is pointer + length, BARTIZAN_NTS = NUL-terminated.
 //! - **Ownership.** What goes in is copied before return. Opaque objects are the program's; `_free` takes NULL and never
-//!   blocks; a second one aborts with a message (`owned.rs`). A function, its user data and its drop move at the call, even when that fails, and go back exactly once.
+//!   blocks; a second one aborts with a message (`owned.rs`). A function, its user data and its drop move at the call, even when
+//!   that fails, and go back exactly once.
 //! - **Requests are checked ids** (`ids.rs`), valid until released, whatever the network or the server does meanwhile. A view
 //!   that is read after its release is undefined; in a debug build it is spoiled, and ASAN sees it.
 //! - **Threads.** Configurations and TLS descriptions: one at a time. All else: any, concurrently, except `_free`.
@@ -14,9 +15,10 @@
 //! - **The host stays whole.** No panic leaves (`guard.rs`: E_PANIC), no signal, environment, standard stream or global of the
 //!   host is touched, and a child of `fork` gets E_FORKED (`fork.rs`) until it makes objects of its own.
 //!
-//! `unsafe` is where C's word has to be taken: pointers that come in (`borrow.rs`, `owned.rs`) and functions that are called (`given.rs`,
-//! `hooks.rs`, `log.rs`, `request.rs`). The header is generated from this crate and committed; its constants stand in
-//! `cbindgen.toml` and are compared with ours by `header.rs`.
+//! `unsafe` is where C's word has to be taken: pointers that come in (`borrow.rs`, `owned.rs`), functions that are called
+//! (`given.rs`, `hooks.rs`, `log.rs`, `request.rs`) and descriptors that are handed over (`config.rs`); besides, `fork.rs` and
+//! `ids.rs` ask the C library, and `view.rs` spoils a view in debug builds. The header is generated from this crate and
+//! committed; its constants stand in `cbindgen.toml` and are compared with ours by `header.rs`.
 
 mod borrow;
 mod fork;
