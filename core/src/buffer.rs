@@ -1,5 +1,5 @@
-//! Input buffers: initialised once, shared by the connections of a reactor. A connection owns one only while it holds octets
-//! that nobody has used up; at rest it owns none.
+//! Buffers that the connections of a reactor share: of input, initialised once, and of output. A connection owns one only while
+//! it holds octets that nobody has used up, or taken; at rest it owns none.
 
 use std::cell::RefCell;
 use std::io;

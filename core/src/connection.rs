@@ -1,4 +1,4 @@
-//! One connection from permit to close: its facts, its phase, its clock, its record. It walks through the files named after the
+//! One connection from accept to close: its facts, its phase, its clock, its record. It walks through the files named after the
 //! phases and ends here, once, with one reason. What happens inside a phase is not decided here.
 
 use std::net::{IpAddr, SocketAddr};
@@ -426,7 +426,7 @@ impl Connection {
         }
     }
 
-    /// Most octets that the TLS session may keep for a socket that takes nothing: rustls's own default, unless windows are less.
+    /// Most octets of content that the TLS session may seal for a socket that takes none of it: as many as a window of HTTP/1.
     pub(crate) fn tls_backlog(&self) -> usize {
         self.info.content_window
     }

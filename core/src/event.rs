@@ -88,7 +88,7 @@ pub struct LogRecord {
     pub level: LogLevel,
     /// Id of the connection that it is about; 0 = none.
     pub connection: u64,
-    /// `bartizan` or `bartizan::tls` and so on.
+    /// `bartizan`, or `bartizan::tls`.
     pub target: &'static str,
     /// UTF-8 text of one line.
     pub text: String,

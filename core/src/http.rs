@@ -1,9 +1,8 @@
-//! HTTP: what a request head is, what is refused before a handler sees it, and how answers are written.
+//! HTTP: which protocol a connection speaks, and what both share. `h1` and `h2` drive connections: sockets, clocks and caps on
+//! content are theirs, and `live` keeps the books of each request for both.
 //!
-//! Everything in here is sans-IO. `head` is the one request head of both protocols; `target`, `authority`
-//! and `policy` hold the rules it has passed; `h1` reads and writes HTTP/1.x octets; `fields` and
-//! `trailers` are the two field lists of a program and of a peer. Sockets, clocks and caps on content
-//! belong to the drivers.
+//! The rest is sans-IO. `head` is the one request head of both protocols; `target`, `authority`, `policy` and `octets` hold the
+//! rules it has passed; `fields` and `trailers` are the two field lists of a program and of a peer; `date` is the text of a field.
 
 pub(crate) mod authority;
 pub(crate) mod date;

@@ -4,8 +4,9 @@
 //! reason:
 //!
 //! ```text
-//!   accept        listener.rs      descriptors, back-off, eviction
-//!   admit         admission.rs     connections, pending handshakes, running handlers
+//!   accept        listener.rs      connections, descriptors, back-off
+//!   admit         admission.rs     pending handshakes, running and queued handlers
+//!   PROXY header  proxy.rs         proxy
 //!   handshake     tls/handshake.rs hello, handshake
 //!   HTTP          http/h1.rs       header, body, idle, linger       (http/h2.rs: opening, streams)
 //!   handler       dispatch.rs      inline, workers, queues

@@ -36,7 +36,7 @@ const UNSENT: u32 = 128 * 1024;
 /// Sockets taken before the reactor looks at its connections again.
 const BURST: usize = 32;
 
-/// Connections by which the accepting reactor must be fuller than the emptiest one before a socket crosses threads.
+/// Connections by which the accepting reactor may be fuller than the emptiest one before a socket crosses threads.
 const IMBALANCE: usize = 4;
 
 /// How long newcomers wait for others to give way: short, so that few come at a time and requests between them go on.
@@ -210,7 +210,8 @@ impl Acceptor {
         loop {
             let Ok(mut ready) = self.socket.readable().await else { return };
             if !self.reactor.shared.has_room() {
-                // The last one was accepted in front of the queue's end, which tells that nobody waits, and for nobody no one has to go.
+                // The last one was accepted in front of the queue's end, which tells that nobody waits, and for nobody no one has to
+                // go.
                 if somebody_waits(self.socket.get_ref()) {
                     drop(ready);
                     self.make_room().await;

@@ -33,8 +33,9 @@ use crate::settings::Settings;
 use crate::tls::{NameMap, Tls, TlsConfig};
 use crate::watchdog::{self, Watchdog};
 
-/// Targets of log records.
+/// The target of log records about the library as a whole.
 pub(crate) const LIBRARY: &str = "bartizan";
+/// The target of those about TLS.
 pub(crate) const TLS: &str = "bartizan::tls";
 
 /// What the threads of one server share.
@@ -229,11 +230,6 @@ impl Server {
         &self.shared.settings
     }
 
-    /// A listener's settings as they act.
-    pub fn listener_settings(&self, listener: u32) -> Option<&Settings> {
-        Some(&self.shared.listeners.get(listener as usize)?.settings)
-    }
-
     /// Replaces identities and policy; atomic, for new handshakes only.
     pub fn update_tls(&self, listener: u32, tls: &Tls) -> Result<(), Error> {
         let Some(state) = self.shared.listeners.get(listener as usize) else {
@@ -287,7 +283,7 @@ impl Server {
         crate::metrics::render(&self.shared)
     }
 
-    /// Gives freed pages back to the system, as far as the allocator can be asked to; ours has no caches worth it.
+    /// Frees the buffers that connections have left for others, after a peak. What becomes of their pages is the allocator's to say.
     pub fn trim(&self) {
         for inbox in &self.shared.inboxes {
             inbox.run(Box::new(|reactor| reactor.buffers.trim()));

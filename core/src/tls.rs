@@ -116,8 +116,8 @@ impl Tls {
         Ok(self)
     }
 
-    /// ALPN protocols: `h2`, `http/1.1` (`http/1.0` goes with it). A client that offers none of them in its ALPN extension is turned away; one
-    /// without the extension speaks HTTP/1.1.
+    /// ALPN protocols: `h2`, `http/1.1` (`http/1.0` goes with it). A client that offers none of them in its ALPN extension is
+    /// turned away; one without the extension speaks HTTP/1.1.
     pub fn alpn(&mut self, list: &str) -> Result<&mut Self, Error> {
         self.rules.alpn = Some(policy::parse_protocols(list)?);
         Ok(self)

@@ -15,7 +15,7 @@ use tokio::task::coop::has_budget_remaining;
 
 use crate::tls::session::Session;
 
-/// A byte stream that can be ended in the ways that `phases.md` names.
+/// A byte stream that can be ended as the peer is to see it: by a reset, or by an end.
 pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin + 'static {
     /// Ready when a read is worth while. Spares a read through TLS that would find nothing.
     fn poll_readable(&self, _: &mut Context<'_>) -> Poll<()> {

@@ -1,5 +1,5 @@
-//! The numbers of a server at one moment: the one list of their names, from which C, Python and the probes take theirs. How they are
-//! worked out of the tallies is `server/shared.rs`.
+//! The numbers of a server at one moment: the one list of their names, from which C, Python and the probes take theirs. How they
+//! are worked out of the tallies is `server/shared.rs`.
 
 use crate::phase::Phase;
 use crate::reason::Reason;

@@ -1,4 +1,4 @@
-//! The caps: exactly the cap passes, one more does not, and the outcome is that of `phases.md`. HTTP/1 where it matters.
+//! The caps: exactly the cap passes, one more does not, and the peer sees what the setting's row says. HTTP/1 where it matters.
 
 use std::sync::Arc;
 

@@ -24,7 +24,8 @@ pub(super) struct Gather {
     first: Bytes,
     rest: Vec<u8>,
     clock: PhaseClock,
-    /// While unread content of other streams fills the connection's window: the wait is for their handlers, and no longer than theirs.
+    /// While unread content of other streams fills the connection's window: the wait is for their handlers, and no longer than
+    /// theirs.
     held_up: PhaseClock,
 }
 

@@ -78,8 +78,8 @@ fn uploads_that_keep_to_the_windows_fit_the_smallest_connection() {
     );
 }
 
-/// Stream 1 fills the window of the connection with content that nobody reads; 3 is read by the program and 5 is to be gathered, and
-/// neither may send any. The requests of 1 and 3.
+/// Stream 1 fills the window of the connection with content that nobody reads; 3 is read by the program and 5 is to be gathered,
+/// and neither may send any. The requests of 1 and 3.
 async fn held_up(raw: &mut Raw, host: &Host) -> [Request; 2] {
     raw.post(1, &[]).await;
     let unread = host.request().await;
