@@ -40,7 +40,6 @@ impl<S> Observer<S> {
     /// Walks what arrived; returns how many octets h2 may see: all, or those before the frame that went too far.
     fn arrived(&mut self, octets: &[u8]) -> usize {
         let mut watch = self.watch.state();
-        watch.octet_arrived |= !octets.is_empty();
         let preface = octets.len().min(self.preface_left);
         self.preface_left -= preface;
         let mut rest = &octets[preface..];

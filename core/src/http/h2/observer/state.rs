@@ -51,7 +51,6 @@ pub(super) struct State {
     pub(super) withheld: Option<Withheld>,
     /// The driver was woken to look at `withheld`.
     woken: bool,
-    pub(super) octet_arrived: bool,
     pub(super) settings_received: bool,
     pub(super) settings_taken: u32,
     pub(super) settings_acknowledged: u32,
@@ -71,8 +70,6 @@ pub(super) struct State {
     /// By id, which a peer can only raise: found by bisection, and what ends is mostly at the front.
     streams: VecDeque<Stream>,
     pub(super) goaway_received: Option<h2::Reason>,
-    pub(super) goaway_taken: Option<h2::Reason>,
-    pub(super) resets_received: u64,
     /// Our HEADERS without END_HEADERS: its stream, and whether it has END_STREAM.
     head_being_taken: Option<(u32, bool)>,
     pub(super) data_taken: u64,
@@ -92,7 +89,6 @@ impl State {
             limits,
             withheld: None,
             woken: false,
-            octet_arrived: false,
             settings_received: false,
             settings_taken: 0,
             settings_acknowledged: 0,
@@ -108,8 +104,6 @@ impl State {
             highest_stream: 0,
             streams: VecDeque::new(),
             goaway_received: None,
-            goaway_taken: None,
-            resets_received: 0,
             head_being_taken: None,
             data_taken: 0,
             window_granted: INITIAL_WINDOW,
@@ -232,7 +226,6 @@ impl State {
             Kind::Priority | Kind::Unknown => self.charge(Glitch::Priority, WHOLE),
             Kind::Reset => {
                 let code = number(peek, 0).into();
-                self.resets_received += 1;
                 self.charge(Glitch::ResetReceived, self.reset_cost(head.stream));
                 self.close(head.stream);
                 self.events.push(Event::ResetReceived { stream: head.stream, code });
@@ -342,7 +335,6 @@ impl State {
             Kind::WindowUpdate if head.stream == 0 => self.window_given += u64::from(number(peek, 0)),
             Kind::Settings if !head.is_ack() => self.settings_taken += 1,
             Kind::Ping if !head.is_ack() => self.pings_taken += 1,
-            Kind::GoAway => self.goaway_taken = Some(number(peek, 4).into()),
             _ => {}
         }
     }

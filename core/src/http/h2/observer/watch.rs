@@ -90,12 +90,6 @@ impl Watch {
         Self(RefCell::new(State::new(limits, now)))
     }
 
-    /// Whether any octet arrived.
-    #[cfg_attr(not(test), expect(dead_code, reason = "what tests look at"))]
-    pub(crate) fn octet_arrived(&self) -> bool {
-        self.0.borrow().octet_arrived
-    }
-
     /// Whether the client's preface arrived to the end of its SETTINGS frame.
     pub(crate) fn preface_complete(&self) -> bool {
         self.0.borrow().settings_received
@@ -124,24 +118,6 @@ impl Watch {
     /// The code of the peer's last GOAWAY.
     pub(crate) fn goaway_received(&self) -> Option<h2::Reason> {
         self.0.borrow().goaway_received
-    }
-
-    /// The code of our last GOAWAY that the stream below took, h2's own included.
-    #[cfg_attr(not(test), expect(dead_code, reason = "what tests look at"))]
-    pub(crate) fn goaway_taken(&self) -> Option<h2::Reason> {
-        self.0.borrow().goaway_taken
-    }
-
-    /// How many RST_STREAM the peer sent.
-    #[cfg_attr(not(test), expect(dead_code, reason = "what tests look at"))]
-    pub(crate) fn resets_received(&self) -> u64 {
-        self.0.borrow().resets_received
-    }
-
-    /// Octets of DATA that the stream below took, of all streams.
-    #[cfg_attr(not(test), expect(dead_code, reason = "what tests look at"))]
-    pub(crate) fn data_taken(&self) -> u64 {
-        self.0.borrow().data_taken
     }
 
     /// Whether the peer's window for all streams together is used up.
