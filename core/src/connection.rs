@@ -325,7 +325,7 @@ impl Connection {
 
     /// A limit struck, whether or not the connection ends by it.
     pub(crate) fn limit(&self, reason: Reason) {
-        let index = protocol_index(self.protocol) * Reason::COUNT + reason.id() as usize - 1;
+        let index = protocol_index(self.protocol) * Reason::COUNT + reason.index();
         self.reactor.tally.write(self.listener.index, |cells| cells.inc(LIMITS, index));
     }
 
@@ -465,7 +465,7 @@ impl Connection {
         self.pending = None;
         self.reactor.tally.write(self.listener.index, |cells| {
             cells.dec(PHASES, left.id());
-            cells.inc(CLOSED, reason.id() as usize - 1);
+            cells.inc(CLOSED, reason.index());
             cells.add(MEMORY, 0, self.held.wrapping_neg());
             cells.add(RECEIVED, 0, fresh.0);
             cells.add(SENT, 0, fresh.1);

@@ -58,7 +58,7 @@ impl Page<'_> {
             text.counter("bartizan_connections_closed", "Connections closed, by the one reason of each.");
         for (listener, label) in self.listeners() {
             for reason in Reason::ALL {
-                let count = self.sum.get(listener, counters::CLOSED, index_of(*reason));
+                let count = self.sum.get(listener, counters::CLOSED, reason.index());
                 closed.sample(&[("listener", label), ("reason", reason.name())], count);
             }
         }
@@ -256,7 +256,7 @@ impl Page<'_> {
         for (listener, label) in self.listeners() {
             for (protocol, name) in protocols() {
                 for reason in Reason::ALL {
-                    let count = self.sum.get(listener, cell, protocol * Reason::COUNT + index_of(*reason));
+                    let count = self.sum.get(listener, cell, protocol * Reason::COUNT + reason.index());
                     if protocol != 0 || unknown_protocol || count > 0 {
                         family.sample(
                             &[("listener", label), ("protocol", name), ("reason", reason.name())],
@@ -298,10 +298,6 @@ impl Page<'_> {
         });
         family.distribution(labels, EDGES.into_iter().zip(cumulated), Duration::from_micros(micros));
     }
-}
-
-fn index_of(reason: Reason) -> usize {
-    reason.id() as usize - 1
 }
 
 /// Index and label of each protocol; "none" before it is known.

@@ -162,6 +162,11 @@ impl Reason {
         self as u32 + 1
     }
 
+    /// The place in [`Reason::ALL`], and among counts by reason.
+    pub(crate) const fn index(self) -> usize {
+        self as usize
+    }
+
     /// The reason with this id; `None` for 0 and past the end.
     pub fn from_id(id: u32) -> Option<Self> {
         Self::ALL.get((id as usize).checked_sub(1)?).copied()

@@ -199,7 +199,7 @@ fn handshakes_over_the_rate_wait_unread_until_the_limit_of_the_hello() {
         tokio::time::sleep(secs(1)).await;
         let waited = host.limits(Reason::TlsRateLimit);
         assert!((8..=10).contains(&waited), "{waited}");
-        let closed = host.server.snapshot().closed_by_reason[Reason::TlsRateLimit.id() as usize - 1];
+        let closed = host.server.snapshot().closed_by_reason[Reason::TlsRateLimit.index()];
         assert_eq!(closed, waited);
         // Quiet time buys one second's worth, not more.
         drop(peers);

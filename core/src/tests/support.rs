@@ -301,7 +301,7 @@ impl Host {
         };
         assert_eq!((record.phase, record.closed), (phase, Some(reason)));
         let snapshot = self.server.snapshot();
-        assert_ne!(snapshot.closed_by_reason[reason.id() as usize - 1], 0);
+        assert_ne!(snapshot.closed_by_reason[reason.index()], 0);
         self.check_sums();
         record
     }
@@ -309,7 +309,7 @@ impl Host {
     /// How often a limit struck.
     pub(super) fn limits(&self, reason: Reason) -> u64 {
         let sum = self.shared.sum();
-        let index = |protocol| protocol * Reason::COUNT + reason.id() as usize - 1;
+        let index = |protocol| protocol * Reason::COUNT + reason.index();
         (0..PROTOCOLS).map(|protocol| sum.total(counters::LIMITS, index(protocol))).sum()
     }
 
