@@ -7,11 +7,10 @@
 use rustls::server::Acceptor;
 use rustls::{AlertDescription, NamedGroup, ProtocolVersion};
 
-use super::outcome::{AlertRecord, Refusal, reason_of};
+use super::outcome::{ALERT, AlertRecord, Refusal, reason_of};
 use crate::reason::Reason;
 
 const CHANGE_CIPHER_SPEC: u8 = 20;
-const ALERT: u8 = 21;
 const HANDSHAKE: u8 = 22;
 const APPLICATION_DATA: u8 = 23;
 const CLIENT_HELLO: u8 = 1;

@@ -62,6 +62,9 @@ impl TlsInfo {
     }
 }
 
+/// The record type of alerts (RFC 8446 section 5.1).
+pub(super) const ALERT: u8 = 21;
+
 /// One alert record, in the clear.
 pub(crate) type AlertRecord = [u8; 7];
 
@@ -79,7 +82,6 @@ impl Refusal {
     }
 
     pub(super) fn with_alert(reason: Reason, description: AlertDescription) -> Self {
-        const ALERT: u8 = 21;
         const FATAL: u8 = 2;
         let [major, minor] = u16::from(ProtocolVersion::TLSv1_2).to_be_bytes();
         Self { reason, alert: Some([ALERT, major, minor, 0, 2, FATAL, description.into()]) }

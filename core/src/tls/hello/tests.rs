@@ -1,3 +1,6 @@
+//! ClientHellos of a real client and hand-made ones, in every cut and any fragmentation: which are complete, which are refused and
+//! when, and what they are found to say.
+
 use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs::{self, kx_group};
