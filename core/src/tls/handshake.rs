@@ -130,7 +130,7 @@ async fn read_hello<T: Transport>(
                 connection.entrance = Entrance::of(config, &choice);
                 return Ok(Greeting {
                     octets: reader.into_replay(),
-                    server_name: facts.server_name.map(|name| name.to_ascii_lowercase().into()),
+                    server_name: facts.server_name,
                     config: choice.config,
                 });
             }
