@@ -111,12 +111,7 @@ impl Deadlines {
         (unbounded, overdue)
     }
 
-    /// Moves the clock on after a time without connections, in which nobody swept.
-    pub(crate) fn resume(&self) {
-        self.sweep();
-    }
-
-    /// Wakes everyone whose deadline is over.
+    /// Moves the clock on, and wakes everyone whose deadline is over.
     pub(crate) fn sweep(&self) {
         let instant = Instant::now();
         let now = self.at(instant);
@@ -355,7 +350,7 @@ mod tests {
     async fn a_deadline_wakes_at_its_moment_and_not_before() {
         let table = Deadlines::new(Arc::default());
         let deadline = table.register();
-        let (waker, wakes) = futures_free_waker();
+        let (waker, wakes) = counting_waker();
         deadline.set(table.now() + micros(Duration::from_millis(250)), &waker);
         for expected in [0, 0, 1] {
             tokio::time::advance(STEP).await;
@@ -371,7 +366,7 @@ mod tests {
         }
     }
 
-    fn futures_free_waker() -> (Waker, Arc<Wakes>) {
+    fn counting_waker() -> (Waker, Arc<Wakes>) {
         let wakes = Arc::new(Wakes(AtomicU64::new(0)));
         (wakes.clone().into(), wakes)
     }

@@ -55,23 +55,23 @@ pub(crate) fn mark_worker_thread() {
     ON_WORKER.set(true);
 }
 
-/// How often the load is looked at, at most.
-const LOOK_AT_LOAD: Duration = Duration::from_millis(10);
+/// How often a reactor looks how busy it is, at most.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// The share of its time that a reactor may be busy and still has some to spare. The runtime does not count the polling of sockets:
 /// with 32 clients in a closed loop that fill a core it is busy for nine tenths.
 const SPARE_BELOW: f64 = 0.5;
 
 /// How much a reactor had to do, by the last look.
 #[derive(Clone, Copy, Debug)]
-struct Load {
+struct Utilisation {
     looked: Instant,
     busy: Duration,
     spare: bool,
 }
 
-impl Load {
+impl Utilisation {
     fn is_due(self, now: Instant) -> bool {
-        now.saturating_duration_since(self.looked) >= LOOK_AT_LOAD
+        now.saturating_duration_since(self.looked) >= LOOK_AGAIN
     }
 
     /// `busy`: for how long, since the beginning.
@@ -107,7 +107,7 @@ pub(crate) struct Reactor {
     pub(crate) turn: Turn,
     pub(crate) mark: Arc<Mark>,
     noise: Cell<Noise>,
-    load: Cell<Load>,
+    utilisation: Cell<Utilisation>,
     date: RefCell<DateCache>,
     date_due: Cell<Moment>,
     date_second: Cell<u64>,
@@ -134,7 +134,7 @@ impl Reactor {
             turn: Turn::new(shared.dispatch.queues().len(), index),
             mark: shared.watchdog.marks[index].clone(),
             noise: Cell::default(),
-            load: Cell::new(Load { looked: Instant::now(), busy: Duration::ZERO, spare: true }),
+            utilisation: Cell::new(Utilisation { looked: Instant::now(), busy: Duration::ZERO, spare: true }),
             date: RefCell::new(DateCache::new()),
             date_due: Cell::new(0),
             date_second: Cell::new(0),
@@ -145,9 +145,9 @@ impl Reactor {
 
     /// Runs a connection's task. A panic is ours: it is counted with the connection (`internal`) and drains the server.
     pub(crate) fn spawn(self: &Rc<Self>, task: impl Future<Output = ()> + 'static) {
-        // The first one, which has its deadline already.
+        // The first one, which has its deadline already: nobody has swept without it.
         if self.deadlines.live() == 1 {
-            self.deadlines.resume();
+            self.deadlines.sweep();
             self.shared.watchdog.wake();
         }
         self.changed.notify_one();
@@ -167,11 +167,11 @@ impl Reactor {
     /// Whether it has waited for work for a good part of the time since the last look.
     pub(crate) fn has_time(&self) -> bool {
         let now = Instant::now();
-        if self.load.get().is_due(now) {
+        if self.utilisation.get().is_due(now) {
             let busy = Handle::current().metrics().worker_total_busy_duration(0);
-            self.load.set(self.load.get().look(now, busy));
+            self.utilisation.set(self.utilisation.get().look(now, busy));
         }
-        self.load.get().spare
+        self.utilisation.get().spare
     }
 
     /// Tells of a connection that closed for what the Internet brings, now and then.
@@ -238,7 +238,8 @@ impl Reactor {
                 }
                 // No connection, no tick: an idle host is not woken ten times a second.
                 self.changed.notified().await;
-                self.deadlines.resume();
+                // The clock has not moved since.
+                self.deadlines.sweep();
                 // Memory that was short when the last one left need not be short now.
                 self.shared.look();
                 continue;
@@ -347,15 +348,15 @@ mod tests {
     #[test]
     fn who_waits_for_half_of_the_time_has_some_to_spare() {
         let began = Instant::now();
-        let load = Load { looked: began, busy: Duration::from_secs(7), spare: true };
-        let later = began + LOOK_AT_LOAD;
-        assert!(!load.is_due(later - Duration::from_nanos(1)) && load.is_due(later));
-        let half = Duration::from_secs(7) + LOOK_AT_LOAD / 2;
-        assert!(!load.look(later, half).spare);
-        let less = load.look(later, half - Duration::from_nanos(1));
+        let first = Utilisation { looked: began, busy: Duration::from_secs(7), spare: true };
+        let later = began + LOOK_AGAIN;
+        assert!(!first.is_due(later - Duration::from_nanos(1)) && first.is_due(later));
+        let half = Duration::from_secs(7) + LOOK_AGAIN / 2;
+        assert!(!first.look(later, half).spare);
+        let less = first.look(later, half - Duration::from_nanos(1));
         assert!(less.spare);
         assert!(
-            !less.look(later + LOOK_AT_LOAD, half + LOOK_AT_LOAD).spare,
+            !less.look(later + LOOK_AGAIN, half + LOOK_AGAIN).spare,
             "each look counts from the last one"
         );
     }

@@ -73,17 +73,17 @@ where
             return;
         };
         let answer = service.call(message);
-        run(Exchange { work: Box::pin(serve(request.clone(), answer)), request });
+        run(Call { work: Box::pin(serve(request.clone(), answer)), request });
     }
 }
 
 /// One request on its way through the service.
-struct Exchange<F> {
+struct Call<F> {
     request: Arc<Request>,
     work: Pin<Box<F>>,
 }
 
-impl<F: Future<Output = ()>> Future for Exchange<F> {
+impl<F: Future<Output = ()>> Future for Call<F> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -95,13 +95,13 @@ impl<F: Future<Output = ()>> Future for Exchange<F> {
 }
 
 /// Most services answer in the first poll, which then costs neither a task nor a wake-up.
-fn run<F: Future<Output = ()> + 'static>(mut exchange: Exchange<F>) {
+fn run<F: Future<Output = ()> + 'static>(mut call: Call<F>) {
     if !is_reactor_thread() {
-        return block_on(exchange);
+        return block_on(call);
     }
-    if Pin::new(&mut exchange).poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+    if Pin::new(&mut call).poll(&mut Context::from_waker(Waker::noop())).is_pending() {
         // The task's first poll puts its own waker in place of the one above.
-        tokio::task::spawn_local(exchange);
+        tokio::task::spawn_local(call);
     }
 }
 
