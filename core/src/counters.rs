@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::connection::Protocol;
+use crate::deadline::micros;
 use crate::http::h2::Glitch;
 use crate::link::lock;
 use crate::phase::Phase;
@@ -50,7 +51,7 @@ const HISTOGRAM: usize = BUCKETS.len() + 2;
 
 /// Where the cells of one listener lie, relative to its start.
 #[derive(Clone, Copy)]
-pub(crate) struct Cell(pub(crate) usize);
+pub(crate) struct Cell(usize);
 
 pub(crate) const ACCEPTED: Cell = Cell(0);
 pub(crate) const CLOSED: Cell = Cell(1);
@@ -169,7 +170,7 @@ impl Writer<'_> {
 
     /// Adds one observation to the histogram of this protocol.
     pub(crate) fn observe(&self, histogram: Cell, protocol: usize, took: Duration) {
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let micros = micros(took);
         let bucket = BUCKETS.iter().position(|edge| micros <= *edge).unwrap_or(BUCKETS.len());
         let start = protocol * HISTOGRAM;
         self.inc(histogram, start + bucket);

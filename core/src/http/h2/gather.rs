@@ -100,7 +100,7 @@ impl Gather {
                 Piece::Nothing => break,
             }
         }
-        if let Some(reason) = receiving.is_cut() {
+        if let Some(reason) = receiving.why_cut() {
             return Gathered::Failed(Fate::Gone(reason));
         }
         side.watch.set_unread(stream, self.received() > 0);

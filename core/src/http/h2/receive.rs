@@ -53,7 +53,7 @@ impl Receiving {
     }
 
     /// Why nothing more comes, if so.
-    pub(super) fn is_cut(&self) -> Option<Reason> {
+    pub(super) fn why_cut(&self) -> Option<Reason> {
         self.cut
     }
 

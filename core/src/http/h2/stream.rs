@@ -6,6 +6,7 @@ use h2::RecvStream;
 use h2::server::SendResponse;
 
 use super::Side;
+use super::answer::informational;
 use super::gather::{Gather, Gathered};
 use super::receive::Receiving;
 use super::send::Sending;
@@ -223,7 +224,7 @@ impl Stream {
         if ask && self.receiving.may_ask() {
             side.watch.expect_informational(self.id);
             self.respond
-                .send_informational(super::answer::informational(100, None))
+                .send_informational(informational(100, None))
                 .map_err(|_| Fate::Gone(Reason::H2Protocol))?;
         }
         Ok(())
@@ -337,7 +338,7 @@ impl Stream {
 
     /// Whether nobody will read content that the peer may still send.
     pub(super) fn leaves_content(&self) -> bool {
-        self.receiving.is_open() && self.receiving.is_cut().is_none()
+        self.receiving.is_open() && self.receiving.why_cut().is_none()
     }
 
     /// h2's handles on both directions.

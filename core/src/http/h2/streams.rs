@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use super::stream::Stream;
+use crate::deadline::{Moment, NEVER};
 
 /// Places that an idle connection keeps.
 const KEPT: usize = 4;
@@ -72,8 +73,8 @@ impl Streams {
     }
 
     /// The earliest deadline of any stream.
-    pub(super) fn due(&self) -> crate::deadline::Moment {
-        self.places.iter().flatten().map(Stream::due).min().unwrap_or(crate::deadline::NEVER)
+    pub(super) fn due(&self) -> Moment {
+        self.places.iter().flatten().map(Stream::due).min().unwrap_or(NEVER)
     }
 
     fn free_place(&mut self, id: u32) -> Option<&mut Option<Stream>> {
