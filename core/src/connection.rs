@@ -1,20 +1,18 @@
-//! One connection from accept to close: its phase, its clock, its memory, its record. It walks through the files named after the
-//! phases and ends here, once, with one reason. What happens inside a phase is not decided here; what others may know of it is
-//! `connection/info.rs`.
+//! One connection from accept to close: it walks through the files named after the phases and ends here, once, with one reason.
+//! What happens inside a phase is not decided here; what is counted of it is `connection/books.rs`, and what others may know of
+//! it `connection/info.rs`.
 
+mod books;
 mod info;
 
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
-use std::time::{Duration, SystemTime};
 
 use crate::admission::PendingSlot;
-use crate::counters::{ACCEPTED, CLOSED, LIMITS, MEMORY, PHASES, RECEIVED, SENT, protocol_index};
+use crate::counters::{ACCEPTED, MEMORY, PHASES};
 use crate::deadline::{Deadline, Moment, NEVER, micros};
-use crate::event::{ConnectionRecord, PhaseTimes};
 use crate::link::{Link, Order};
 use crate::phase::Phase;
 use crate::reactor::Reactor;
@@ -25,30 +23,13 @@ use crate::settings::{ProxyProtocol, Settings};
 use crate::tls::{Entrance, TlsInfo};
 use crate::transport::{Meter, Metered, Transport, Wire};
 
+use books::BASE_OCTETS;
+pub(crate) use books::{EXCHANGE_OCTETS, Held, unix_time};
 pub use info::{ConnectionInfo, Endpoint, Protocol};
 
 /// Most octets of HTTP/1 content that wait for the program, and of an answer that wait for the peer, unless an eighth of
 /// `max_connection_memory_bytes` is less. HTTP/2 has windows of its own.
 const HTTP1_WINDOW: usize = 64 * 1024;
-
-/// What a TLS session is taken to hold at rest: an estimate, the larger part of the heap of an idle connection (rustls 0.23).
-const SESSION_OCTETS: u64 = 4 * 1024;
-/// What the h2 crate is taken to hold at rest: an estimate of its write buffer and HPACK's tables, not counted here.
-const HTTP2_OCTETS: u64 = 24 * 1024;
-/// Our own task and books.
-const BASE_OCTETS: u64 = 2 * 1024;
-/// What a request under way is taken to hold besides its head and content: exchange, books, and h2's own state of the stream.
-pub(crate) const EXCHANGE_OCTETS: usize = 2 * 1024;
-
-/// What a connection holds on top of what it holds at rest.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Held {
-    /// Counts against `max_connection_memory_bytes`: the peer has sent it, or has caused it.
-    pub(crate) charged: usize,
-    /// Counts as memory only. Answers: their writers are made to wait, and what the program gives in one piece is its own
-    /// choice, for which the peer must not be cut off. And room that buffers of the pool have beyond what they hold.
-    pub(crate) other: usize,
-}
 
 /// A connection under way.
 pub(crate) struct Connection {
@@ -169,77 +150,11 @@ impl Connection {
         self.entered
     }
 
-    /// Enters a phase; nothing happens if it is the one.
-    pub(crate) fn enter(&mut self, phase: Phase, now: Moment) {
-        if phase == self.phase {
-            return;
-        }
-        let left = self.leave(now);
-        self.phase = phase;
-        let fresh = self.fresh_octets();
-        self.reactor.tally.write(self.listener.index, |cells| {
-            cells.dec(PHASES, left.id());
-            cells.inc(PHASES, phase.id());
-            cells.add(RECEIVED, 0, fresh.0);
-            cells.add(SENT, 0, fresh.1);
-        });
-        // 0 stands for "not idle".
-        let idle_since = if phase == Phase::Idle { now.max(1) } else { 0 };
-        self.info.link.idle_since.store(idle_since, Ordering::Relaxed);
-        self.info.link.stalled_since.store(0, Ordering::Relaxed);
-        self.record(phase, None);
-    }
-
-    fn leave(&mut self, now: Moment) -> Phase {
-        self.times[self.phase.id()] += now.saturating_sub(self.entered);
-        self.entered = now;
-        self.phase
-    }
-
-    fn fresh_octets(&mut self) -> (u64, u64) {
-        let now = (self.meter.received.get(), self.meter.sent.get());
-        let fresh = (now.0 - self.counted.0, now.1 - self.counted.1);
-        self.counted = now;
-        fresh
-    }
-
-    /// Work is under way, and the peer has moved none of it since: who is to go when memory is short.
-    pub(crate) fn stalls(&self, since: Option<Moment>) {
-        self.info.link.stalled_since.store(since.map_or(0, |since| since.max(1)), Ordering::Relaxed);
-    }
-
-    /// What buffers and HTTP state hold now. What cannot be pushed back any more ends the connection (`memory`).
-    pub(crate) fn holds(&mut self, held: Held) {
-        // Here, where either protocol is in the midst of a turn.
-        #[cfg(any(test, feature = "test-panic"))]
-        self.info.link.panic_if_asked();
-        let secure = self.info.tls.is_some() || self.phase == Phase::Handshake;
-        let session = if secure { SESSION_OCTETS } else { 0 };
-        let http2 = if self.protocol == Some(Protocol::Http2) { HTTP2_OCTETS } else { 0 };
-        let charged = BASE_OCTETS + session + http2 + held.charged as u64;
-        let held = charged + held.other as u64;
-        if held != self.held {
-            let change = held.wrapping_sub(self.held);
-            self.held = held;
-            self.info.link.held.store(held, Ordering::Relaxed);
-            self.reactor.tally.write(self.listener.index, |cells| cells.add(MEMORY, 0, change));
-        }
-        if charged > self.settings.max_connection_memory_bytes as u64 {
-            self.info.link.order(Order::Close(Reason::Memory));
-        }
-    }
-
     /// Asked to make room, but something is under way: somebody else must.
     pub(crate) fn decline(&self) {
         if self.info.link.decline() {
             self.reactor.shared.registry.declined();
         }
-    }
-
-    /// A limit struck, whether or not the connection ends by it.
-    pub(crate) fn limit(&self, reason: Reason) {
-        let index = protocol_index(self.protocol) * Reason::COUNT + reason.index();
-        self.reactor.tally.write(self.listener.index, |cells| cells.inc(LIMITS, index));
     }
 
     /// Arms the deadline of a wait and looks whether the wait is over: by an order, or because `due` is past.
@@ -259,13 +174,6 @@ impl Connection {
         }
         self.wake_at(due, cx);
         None
-    }
-
-    /// Eviction orders are limits that acted; a drain is not.
-    pub(crate) fn count_order(&self, reason: Reason) {
-        if !matches!(reason, Reason::Drain | Reason::ProgramStop) {
-            self.limit(reason);
-        }
     }
 
     /// The task is polled again at the first sweep at or after `due`.
@@ -360,56 +268,6 @@ impl Connection {
     pub(crate) fn is_misdirected(&self, authority: &[u8]) -> bool {
         self.entrance.as_ref().is_some_and(|entrance| entrance.is_misdirected(authority))
     }
-
-    /// Order of happening for the next request record.
-    pub(crate) fn next_request_seq(&mut self) -> u64 {
-        self.request_seq += 1;
-        self.request_seq
-    }
-
-    /// Closes the books: exactly once, whatever happened. The descriptor is closed already.
-    pub(crate) fn close(&mut self, reason: Reason) {
-        if std::mem::replace(&mut self.closed, true) {
-            return;
-        }
-        let now = self.now();
-        let left = self.leave(now);
-        let fresh = self.fresh_octets();
-        self.pending = None;
-        self.reactor.tally.write(self.listener.index, |cells| {
-            cells.dec(PHASES, left.id());
-            cells.inc(CLOSED, reason.index());
-            cells.add(MEMORY, 0, self.held.wrapping_neg());
-            cells.add(RECEIVED, 0, fresh.0);
-            cells.add(SENT, 0, fresh.1);
-        });
-        self.record(left, Some(reason));
-        if reason.is_noise() {
-            self.reactor.note_noise(&self.info, left, reason);
-        }
-    }
-
-    fn record(&mut self, phase: Phase, closed: Option<Reason>) {
-        self.seq += 1;
-        let Some(hook) = self.reactor.shared.hooks.connection.clone() else { return };
-        let record = ConnectionRecord {
-            connection: self.info.clone(),
-            phase,
-            closed,
-            protocol: self.protocol,
-            bytes_in: self.meter.received.get(),
-            bytes_out: self.meter.sent.get(),
-            requests: self.requests,
-            times: self.phase_times(),
-            seq: self.seq,
-            time: unix_time(),
-        };
-        self.reactor.observe(|| hook(&record));
-    }
-
-    fn phase_times(&self) -> PhaseTimes {
-        std::array::from_fn(|id| Duration::from_micros(self.times[id]))
-    }
 }
 
 impl Drop for Connection {
@@ -418,11 +276,6 @@ impl Drop for Connection {
         self.close(Reason::Internal);
         self.reactor.changed();
     }
-}
-
-/// Unix time, for records.
-pub(crate) fn unix_time() -> Duration {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
 /// The reason behind a failed read or write.
