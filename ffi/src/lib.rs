@@ -16,9 +16,9 @@
 //!   host is touched, and a child of `fork` gets E_FORKED (`fork.rs`) until it makes objects of its own.
 //!
 //! `unsafe` is where C's word has to be taken: pointers that come in (`borrow.rs`, `owned.rs`), functions that are called
-//! (`given.rs`, `hooks.rs`, `log.rs`, `request.rs`) and descriptors that are handed over (`config.rs`); besides, `fork.rs` and
-//! `ids.rs` ask the C library, and `view.rs` spoils a view in debug builds. The header is generated from this crate and
-//! committed; its constants stand in `cbindgen.toml` and are compared with ours by `header.rs`.
+//! (`given.rs`, `hooks.rs`, `log.rs`, `request.rs`) and descriptors that are handed over (`config.rs`, `config/start.rs`);
+//! besides, `fork.rs` and `ids.rs` ask the C library, and `view.rs` spoils a view in debug builds. The header is generated from
+//! this crate and committed; its constants stand in `cbindgen.toml` and are compared with ours by `header.rs`.
 
 mod borrow;
 mod fork;
