@@ -49,18 +49,23 @@ fn pool(queue: &Arc<Queue>, size: usize) -> (mpsc::Receiver<()>, Vec<mpsc::Sende
 
 #[test]
 fn a_burst_wakes_one_of_a_pool_and_the_look_behind_it_wakes_the_rest() {
-    let queue = Queue::new().unwrap();
-    let (taken, gates) = pool(&queue, 3);
-    assert!(queue.append(empty(), [letter(1), letter(2), letter(3)].into_iter()));
-    taken.recv_timeout(Duration::from_secs(10)).unwrap();
-    // The one that was woken holds its event, and the others sleep on.
-    assert_eq!(queue.len(), 2);
-    queue.rouse();
-    taken.recv_timeout(Duration::from_secs(10)).unwrap();
-    taken.recv_timeout(Duration::from_secs(10)).unwrap();
-    assert!(queue.is_empty());
-    drop(gates);
-    queue.abandon();
+    let burst = |_| {
+        let queue = Queue::new().unwrap();
+        let (taken, gates) = pool(&queue, 3);
+        assert!(queue.append(empty(), [letter(1), letter(2), letter(3)].into_iter()));
+        taken.recv_timeout(Duration::from_secs(10)).unwrap();
+        let left = queue.len();
+        queue.rouse();
+        taken.recv_timeout(Duration::from_secs(10)).unwrap();
+        taken.recv_timeout(Duration::from_secs(10)).unwrap();
+        assert!(queue.is_empty());
+        drop(gates);
+        queue.abandon();
+        left
+    };
+    // The one that was woken holds its event, and the others sleep on; but a condition variable may wake one more that is only just
+    // falling asleep, so not in each try.
+    assert!((0..10).map(burst).any(|left| left == 2));
 }
 
 #[test]
