@@ -16,7 +16,7 @@ use crate::threads;
 impl Request {
     /// At most `size` octets, at least one; empty at the end.
     pub(crate) fn read_some(&self, py: Python<'_>, size: usize) -> PyResult<Py<PyBytes>> {
-        on_reactor(py)?;
+        not_on_reactor(py)?;
         if size == 0 {
             return Ok(PyBytes::new(py, b"").unbind());
         }
@@ -26,7 +26,7 @@ impl Request {
 
     /// Everything up to the end.
     pub(crate) fn read_all(&self, py: Python<'_>) -> PyResult<Py<PyBytes>> {
-        on_reactor(py)?;
+        not_on_reactor(py)?;
         let first = self.next_chunk(py)?.unwrap_or_default();
         let mut more = Vec::new();
         if !first.is_empty() {
@@ -97,6 +97,6 @@ impl Request {
 }
 
 /// Content may have to be waited for, and a reactor waits for nobody: so it never begins to, whatever has come already.
-fn on_reactor(py: Python<'_>) -> PyResult<()> {
+fn not_on_reactor(py: Python<'_>) -> PyResult<()> {
     if bartizan::is_reactor_thread() { Err(errors::of_request(py, RequestError::Deadlock)) } else { Ok(()) }
 }

@@ -25,9 +25,7 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) fn new(py: Python<'_>, handler: Py<PyAny>, service: Arc<Service>) -> PyResult<Arc<Self>> {
-        let logger =
-            py.import(intern!(py, "logging"))?.call_method1(intern!(py, "getLogger"), ("bartizan",))?;
-        Ok(Arc::new(Self { handler, service, logger: logger.unbind() }))
+        Ok(Arc::new(Self { handler, service, logger: logger(py, "bartizan")?.unbind() }))
     }
 
     /// Calls the handler and gives its answer. Whatever it does costs this exchange only.
@@ -82,18 +80,27 @@ impl Context {
     fn record(&self, request: &Bound<'_, Request>, error: PyErr) {
         let py = request.py();
         let head = request.get().exchange().head();
-        let text = intern!(py, "the handler failed on %s %r");
         let subject = (latin1(head.method()), latin1(head.target()));
         if bartizan::is_reactor_thread() {
             // A log handler may block on a disk or a socket, and a reactor must not.
             self.service.record(subject, error);
             return;
         }
-        log_failure(self.logger.bind(py), text.as_any(), subject, error);
+        log_handler_failure(self.logger.bind(py), subject, error);
     }
 }
 
-/// Logs one failure of a handler, with its traceback.
+/// A logger of Python's by its name.
+pub(crate) fn logger<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    py.import(intern!(py, "logging"))?.call_method1(intern!(py, "getLogger"), (name,))
+}
+
+/// Logs that the handler failed on a request, which its method and target name.
+pub(crate) fn log_handler_failure(logger: &Bound<'_, PyAny>, subject: (String, String), error: PyErr) {
+    log_failure(logger, intern!(logger.py(), "the handler failed on %s %r").as_any(), subject, error);
+}
+
+/// Logs one failure of the program's code, with its traceback.
 pub(crate) fn log_failure(
     logger: &Bound<'_, PyAny>,
     text: &Bound<'_, PyAny>,

@@ -67,11 +67,10 @@ impl Deferred {
         if bartizan::is_reactor_thread() {
             return request.get().context.service.stream(request, rest);
         }
-        let request_view = request.get();
         stream::pump(request, rest).inspect_err(|_| {
             // Before the head went out nothing has changed, and another answer may still be sent.
-            if request_view.is_begun() {
-                request_view.abort_and_release();
+            if request.get().is_begun() {
+                request.get().abort_and_release();
             }
         })
     }

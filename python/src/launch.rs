@@ -7,7 +7,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use crate::context::Context;
+use crate::context::{Context, logger};
 use crate::errors::{self, ConfigError};
 use crate::event_loop::Source;
 use crate::inline::{Inline, keep_thread_state};
@@ -124,8 +124,7 @@ fn log_level(py: Python<'_>) -> PyResult<LogLevel> {
 }
 
 fn level_of(py: Python<'_>, name: &str) -> PyResult<i64> {
-    let logger = py.import(intern!(py, "logging"))?.call_method1(intern!(py, "getLogger"), (name,))?;
-    logger.call_method0(intern!(py, "getEffectiveLevel"))?.extract()
+    logger(py, name)?.call_method0(intern!(py, "getEffectiveLevel"))?.extract()
 }
 
 /// What a client on this machine would connect to.

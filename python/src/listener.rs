@@ -74,11 +74,7 @@ pub(crate) fn read_bind(bind: &Bound<'_, PyAny>, faults: &mut Vec<String>) -> Py
     if bind.is_instance_of::<PyInt>() && !bind.is_instance_of::<PyBool>() {
         return descriptor(bind).map(|owned| Some(Bind::Descriptor(Arc::new(owned))));
     }
-    let text: &str = bind.extract().map_err(|_| {
-        PyTypeError::new_err(
-            "bind is \"host:port\", \"unix:/path\", a descriptor, a Listener or a list of these",
-        )
-    })?;
+    let text: &str = bind.extract().map_err(|_| no_bind())?;
     match text.parse() {
         Ok(bind) => Ok(Some(bind)),
         Err(error) => {
@@ -86,6 +82,11 @@ pub(crate) fn read_bind(bind: &Bound<'_, PyAny>, faults: &mut Vec<String>) -> Py
             Ok(None)
         }
     }
+}
+
+/// For what is no place to listen, nor a list of them.
+pub(crate) fn no_bind() -> PyErr {
+    PyTypeError::new_err("bind is \"host:port\", \"unix:/path\", a descriptor, a Listener or a list of these")
 }
 
 /// A duplicate: the program's socket object closes its own descriptor whenever it is collected.

@@ -3,13 +3,12 @@
 
 use bartizan::Listener as CoreListener;
 use bartizan::settings::Settings;
-use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyInt, PyString};
 
 use crate::errors::{self, ConfigError};
-use crate::listener::{Listener, networks, read_bind};
+use crate::listener::{Listener, networks, no_bind, read_bind};
 use crate::service::Hooks;
 use crate::settings::{self, Value};
 use crate::tls::Tls;
@@ -100,7 +99,5 @@ fn each_bind<'py>(bind: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyAny>>> 
     if bind.hasattr(intern!(bind.py(), "__iter__"))? {
         return bind.try_iter()?.collect();
     }
-    Err(PyTypeError::new_err(
-        "bind is \"host:port\", \"unix:/path\", a descriptor, a Listener or a list of these",
-    ))
+    Err(no_bind())
 }

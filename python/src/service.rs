@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use crate::answer::Rest;
-use crate::context::log_failure;
+use crate::context::{log_failure, log_handler_failure, logger};
 use crate::records;
 use crate::request::{Request, lock};
 use crate::stream;
@@ -220,8 +220,7 @@ impl Service {
                 Note::Log(record) => log(py, &record.target.replace("::", "."), level(&record), &record.text),
                 Note::Failure(subject, error) => {
                     if let Ok(logger) = logger(py, "bartizan") {
-                        let text = intern!(py, "the handler failed on %s %r");
-                        log_failure(&logger, text.as_any(), subject, error);
+                        log_handler_failure(&logger, subject, error);
                     }
                 }
                 Note::Settle(number) => self.waiters.settle(py, number),
@@ -333,10 +332,6 @@ fn level(record: &LogRecord) -> &'static str {
         bartizan::LogLevel::Info => "info",
         bartizan::LogLevel::Debug => "debug",
     }
-}
-
-fn logger<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
-    py.import(intern!(py, "logging"))?.call_method1(intern!(py, "getLogger"), (name,))
 }
 
 fn log(py: Python<'_>, name: &str, level: &str, text: &str) {

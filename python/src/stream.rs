@@ -20,17 +20,16 @@ const FILE_CHUNK: usize = 64 * 1024;
 
 /// Sends the answer to its end.
 pub(crate) fn pump(request: &Bound<'_, Request>, rest: Rest) -> PyResult<()> {
-    let py = request.py();
+    let (py, request) = (request.py(), request.get());
     let Rest { status, fields, content, trailers } = rest;
-    let exchange = request.get();
     match content {
         Content::Octets(octets) => {
-            begin(py, exchange, status, &fields, None)?;
-            write(py, exchange, octets.bind(py).as_bytes())?;
+            begin(py, request, status, &fields, None)?;
+            write(py, request, octets.bind(py).as_bytes())?;
         }
         Content::Iterable(iterable) => {
             let iterator = iterable.bind(py).try_iter()?;
-            let sent = each(py, exchange, status, &fields, &iterator);
+            let sent = each(py, request, status, &fields, &iterator);
             if sent.is_err()
                 && let Some(close) = iterator.getattr_opt(intern!(py, "close"))?
             {
@@ -49,8 +48,8 @@ pub(crate) fn pump(request: &Bound<'_, Request>, rest: Rest) -> PyResult<()> {
                 Ok((file, length, octets))
             });
             let (mut file, length, mut octets) = opened.map_err(|error| errors::of_file(&path, &error))?;
-            begin(py, exchange, status, &fields, Some(length))?;
-            let handle = exchange.share().map_err(|error| errors::of_request(py, error))?;
+            begin(py, request, status, &fields, Some(length))?;
+            let handle = request.share().map_err(|error| errors::of_request(py, error))?;
             threads::detached(py, || -> std::io::Result<Result<(), RequestError>> {
                 while octets > 0 {
                     if let Err(error) = write_all(&handle, &chunk[..octets]) {
@@ -68,9 +67,7 @@ pub(crate) fn pump(request: &Bound<'_, Request>, rest: Rest) -> PyResult<()> {
         }
     }
     let trailers = trailer_items(py, trailers)?;
-    exchange
-        .complete(|request| request.finish(trailers.iter()))
-        .map_err(|error| errors::of_request(py, error))
+    request.complete(|request| request.finish(trailers.iter())).map_err(|error| errors::of_request(py, error))
 }
 
 /// The head goes out with the first piece, so that an iterator that fails at once is still a 500.
