@@ -6,8 +6,8 @@ Handlers: sync ones run on attached worker threads ("workers") or on the reactor
 `async with server` or `server.run`. An exception is a 500, a log record on "bartizan" and a counter; Abort ends the
 exchange without a record. None as an answer is a TypeError, so a 500. On a reactor (mode "inline") body, read and a blocking
 write raise RuntimeError. Each ended request is a line on the logger "bartizan.access", and TLS speaks on "bartizan.tls"; what
-their levels drop as the server starts is not made. on_cancel callbacks and hooks run on one service thread. A request's slot returns with its answer,
-not at garbage collection.
+their levels drop as the server starts is not made. on_cancel callbacks and hooks run on one service thread. A request's slot
+returns with its answer, not at garbage collection.
 """
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from os import PathLike
