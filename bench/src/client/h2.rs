@@ -17,7 +17,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Opens the connection's window to its maximum of 2^31 - 1: 165 million answers without an update.
 const WINDOW_INCREMENT: u32 = (1 << 31) - 1 - 65_535;
 
-/// A frame may carry 16,384 octets until SETTINGS say otherwise (RFC 9113 section 4.2), and ours say nothing.
+/// A frame may carry 16,384 octets until SETTINGS say otherwise (RFC 9113 §4.2), and ours say nothing.
 const BUFFER: usize = 2 * (HEAD + 16_384);
 const HEAD: usize = 9;
 

@@ -46,7 +46,7 @@ mod tests {
         let mut cache = DateCache::new();
         for (second, text) in [
             (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
-            (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"), // RFC 9110 5.6.7
+            (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"), // RFC 9110 §5.6.7
             (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),
             (784_111_778, "Sun, 06 Nov 1994 08:49:38 GMT"),
             (LAST_SECOND, "Fri, 31 Dec 9999 23:59:59 GMT"),

@@ -179,7 +179,7 @@ mod tests {
             "99999999999999999999999999",
             "٥",
         ] {
-            assert!(note(&[("Content-Length", bad)]).is_none(), "{bad}"); // RFC 9112 6.3
+            assert!(note(&[("Content-Length", bad)]).is_none(), "{bad}"); // RFC 9112 §6.3
         }
     }
 
@@ -213,7 +213,7 @@ mod tests {
             (&["gzip,,chunked"], Malformed),
         ] {
             let lines: Vec<_> = lines.iter().map(|value| ("transfer-encoding", *value)).collect();
-            assert_eq!(note(&lines).and_then(|n| n.transfer_encoding), Some(verdict), "{lines:?}"); // RFC 9112 6.1
+            assert_eq!(note(&lines).and_then(|n| n.transfer_encoding), Some(verdict), "{lines:?}"); // RFC 9112 §6.1
         }
     }
 
@@ -229,7 +229,7 @@ mod tests {
             (&["100-continue", "x"], Expectation::Unknown),
         ] {
             let lines: Vec<_> = lines.iter().map(|value| ("expect", *value)).collect();
-            assert_eq!(note(&lines).and_then(|n| n.expectation), Some(verdict), "{lines:?}"); // RFC 9110 10.1.1
+            assert_eq!(note(&lines).and_then(|n| n.expectation), Some(verdict), "{lines:?}"); // RFC 9110 §10.1.1
         }
     }
 
@@ -245,8 +245,8 @@ mod tests {
     #[test]
     fn one_valid_host_is_noted() {
         assert_eq!(note(&[("HOST", "a.test:80")]).and_then(|noted| noted.host), Some(&b"a.test:80"[..]));
-        assert!(note(&[("host", "a"), ("host", "a")]).is_none()); // RFC 9112 3.2
-        assert!(note(&[("host", "")]).is_none()); // http and https have a host, RFC 9110 4.2.1
+        assert!(note(&[("host", "a"), ("host", "a")]).is_none()); // RFC 9112 §3.2
+        assert!(note(&[("host", "")]).is_none()); // http and https have a host, RFC 9110 §4.2.1
         assert!(note(&[("host", "a/b")]).is_none());
     }
 

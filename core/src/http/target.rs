@@ -100,26 +100,26 @@ mod tests {
     #[test]
     fn a_target_in_none_of_the_forms_is_refused() {
         for (method, target, reason) in [
-            ("GET", "*", Reason::HeaderPolicy),            // RFC 9112 3.2.4
-            ("options", "*", Reason::HeaderPolicy),        // methods are case-sensitive, RFC 9110 9.1
-            ("OPTIONS", "*a", Reason::HeaderPolicy),       // RFC 9112 3.2.4
-            ("GET", "a", Reason::HeaderPolicy),            // RFC 9112 3.2
-            ("GET", "a:80", Reason::HeaderPolicy),         // authority-form is CONNECT's, RFC 9112 3.2.3
-            ("GET", "?a", Reason::HeaderPolicy),           // RFC 9112 3.2.1
+            ("GET", "*", Reason::HeaderPolicy),            // RFC 9112 §3.2.4
+            ("options", "*", Reason::HeaderPolicy),        // methods are case-sensitive, RFC 9110 §9.1
+            ("OPTIONS", "*a", Reason::HeaderPolicy),       // RFC 9112 §3.2.4
+            ("GET", "a", Reason::HeaderPolicy),            // RFC 9112 §3.2
+            ("GET", "a:80", Reason::HeaderPolicy),         // authority-form is CONNECT's, RFC 9112 §3.2.3
+            ("GET", "?a", Reason::HeaderPolicy),           // RFC 9112 §3.2.1
             ("GET", "ftp://a/", Reason::HeaderPolicy),     // our policy: http and https
-            ("GET", "http:/a", Reason::HeaderPolicy),      // RFC 9112 3.2.2
-            ("GET", "http://", Reason::HeaderPolicy),      // RFC 9110 4.2.1: an empty host
-            ("GET", "http:///a", Reason::HeaderPolicy),    // RFC 9110 4.2.1
-            ("GET", "http://u@a/", Reason::HeaderPolicy),  // RFC 9110 4.2.4
+            ("GET", "http:/a", Reason::HeaderPolicy),      // RFC 9112 §3.2.2
+            ("GET", "http://", Reason::HeaderPolicy),      // RFC 9110 §4.2.1: an empty host
+            ("GET", "http:///a", Reason::HeaderPolicy),    // RFC 9110 §4.2.1
+            ("GET", "http://u@a/", Reason::HeaderPolicy),  // RFC 9110 §4.2.4
             ("GET", "http://a%41/", Reason::HeaderPolicy), // http::Uri
-            ("GET", "/a#b", Reason::HeaderPolicy),         // RFC 9112 3.2: no fragment
-            ("GET", "/a?b#c", Reason::HeaderPolicy),       // RFC 9112 3.2
-            ("GET", "http://a#b", Reason::HeaderPolicy),   // RFC 9112 3.2
-            ("GET", "/a`", Reason::HeaderSyntax),          // RFC 3986 3.3
-            ("GET", "/<a>", Reason::HeaderSyntax),         // RFC 3986 3.3
-            ("GET", "/?\"", Reason::HeaderSyntax),         // RFC 3986 3.4
-            ("GET", "/a\0", Reason::HeaderSyntax),         // RFC 3986 3.3
-            ("GET", "/a b", Reason::HeaderSyntax),         // RFC 9112 3
+            ("GET", "/a#b", Reason::HeaderPolicy),         // RFC 9112 §3.2: no fragment
+            ("GET", "/a?b#c", Reason::HeaderPolicy),       // RFC 9112 §3.2
+            ("GET", "http://a#b", Reason::HeaderPolicy),   // RFC 9112 §3.2
+            ("GET", "/a`", Reason::HeaderSyntax),          // RFC 3986 §3.3
+            ("GET", "/<a>", Reason::HeaderSyntax),         // RFC 3986 §3.3
+            ("GET", "/?\"", Reason::HeaderSyntax),         // RFC 3986 §3.4
+            ("GET", "/a\0", Reason::HeaderSyntax),         // RFC 3986 §3.3
+            ("GET", "/a b", Reason::HeaderSyntax),         // RFC 9112 §3
         ] {
             let refusal = parse(method.as_bytes(), target.as_bytes()).expect_err(target);
             assert_eq!((refusal.status, refusal.reason), (Some(400), reason), "{target}");

@@ -173,7 +173,7 @@ mod tests {
             "content-type",
             "te",
         ] {
-            trailers.push(name.as_bytes(), b"x"); // RFC 9110 6.5.1
+            trailers.push(name.as_bytes(), b"x"); // RFC 9110 §6.5.1
         }
         assert!(trailers.is_empty());
     }

@@ -1,4 +1,4 @@
-//! `Expect: 100-continue` (RFC 9110 10.1.1).
+//! `Expect: 100-continue` (RFC 9110 §10.1.1).
 
 use super::peer::{Ending, millis};
 use super::support::{Setup, hello, read_all, read_some};

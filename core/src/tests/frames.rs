@@ -1,4 +1,4 @@
-//! Hand-made frames of HTTP/2 (RFC 9113 4, 6), for peers that say what no client would.
+//! Hand-made frames of HTTP/2 (RFC 9113 §4, §6), for peers that say what no client would.
 
 pub(super) const DATA: u8 = 0;
 pub(super) const HEADERS: u8 = 1;
@@ -30,7 +30,7 @@ pub(super) fn literal(name: &str, value: &str) -> Vec<u8> {
     octets
 }
 
-/// A length of RFC 7541 5.1, with a prefix of seven bits.
+/// A length of RFC 7541 §5.1, with a prefix of seven bits.
 fn integer(octets: &mut Vec<u8>, mut value: usize) {
     if value < 127 {
         octets.push(value as u8);

@@ -66,7 +66,7 @@ impl Entrance {
     }
 
     /// Whether a request to `authority` belongs to a name that would have asked for another certificate, or for one at all: it
-    /// is for another connection (RFC 9110 section 7.4).
+    /// is for another connection (RFC 9110 §7.4).
     pub(crate) fn is_misdirected(&self, authority: &[u8]) -> bool {
         let host = str::from_utf8(authority::host(authority)).unwrap_or_default();
         let site = self.config.names.get(host).or(self.config.default.as_ref());
@@ -158,7 +158,7 @@ impl TlsConfig {
         if !tls13 && !tls12 {
             return Err(Refusal::with_alert(Reason::TlsNoVersion, AlertDescription::ProtocolVersion));
         }
-        // A TLS 1.2 client without a group list would leave the choice to us (RFC 8422 section 4), but rustls has no
+        // A TLS 1.2 client without a group list would leave the choice to us (RFC 8422 §4), but rustls has no
         // default for it; such clients are older than the AEAD suites.
         let offer = site
             .offers
@@ -233,7 +233,7 @@ impl Site {
 }
 
 /// A configuration without resumption. It keeps every version even where the group serves only one of them: a TLS 1.2
-/// handshake must carry the downgrade mark of a server that can do TLS 1.3 (RFC 8446 section 4.1.3).
+/// handshake must carry the downgrade mark of a server that can do TLS 1.3 (RFC 8446 §4.1.3).
 fn server_config(
     rules: &Rules,
     group: &'static dyn rustls::crypto::SupportedKxGroup,

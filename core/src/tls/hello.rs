@@ -16,7 +16,7 @@ const APPLICATION_DATA: u8 = 23;
 const CLIENT_HELLO: u8 = 1;
 const RECORD_HEADER: usize = 5;
 const MESSAGE_HEADER: usize = 4;
-/// RFC 8446 section 5.1.
+/// RFC 8446 §5.1.
 const MAX_FRAGMENT: usize = 1 << 14;
 /// A word longer than any registered HTTP method (the longest has 17 letters) is none.
 const MAX_METHOD: usize = 32;
@@ -137,7 +137,7 @@ impl HelloReader {
         if self.header_len == RECORD_HEADER {
             self.header_len = 0;
             self.record_left = usize::from(u16::from_be_bytes(length));
-            // An empty record is progress for nobody (RFC 8446 section 5.1 forbids it for handshake messages).
+            // An empty record is progress for nobody (RFC 8446 §5.1 forbids it for handshake messages).
             if self.record_left == 0 {
                 return Err(Refusal::with_alert(Reason::TlsProtocol, AlertDescription::DecodeError));
             }
@@ -160,7 +160,7 @@ impl HelloReader {
         self.wire += taken.len();
         self.record_left -= taken.len();
         let wrong_type = self.message.first().is_some_and(|kind| *kind != CLIENT_HELLO);
-        // No message may follow a ClientHello in its flight (RFC 8446 section 5.1: it ends at a record boundary).
+        // No message may follow a ClientHello in its flight (RFC 8446 §5.1: it ends at a record boundary).
         let more_behind = self.message_left() == 0 && self.record_left > 0;
         if wrong_type || more_behind {
             return Err(Refusal::with_alert(Reason::TlsProtocol, AlertDescription::UnexpectedMessage));
@@ -238,7 +238,7 @@ impl HelloReader {
         let count = self.message.len().div_ceil(MAX_FRAGMENT);
         let mut records = Vec::with_capacity(self.message.len() + count * RECORD_HEADER + self.tail.len());
         for fragment in self.message.chunks(MAX_FRAGMENT) {
-            // A fragment is at most 2^14 octets long. Version 3.1 is what RFC 8446 section 5.1 has clients write.
+            // A fragment is at most 2^14 octets long. Version 3.1 is what RFC 8446 §5.1 has clients write.
             let [high, low] = (fragment.len() as u16).to_be_bytes();
             records.extend([HANDSHAKE, 3, 1, high, low]);
             records.extend(fragment);
@@ -267,7 +267,7 @@ fn offered_versions(message: &[u8]) -> Option<(bool, bool)> {
     fields.vector::<1>()?; // legacy_session_id
     fields.vector::<2>()?; // cipher_suites
     fields.vector::<1>()?; // legacy_compression_methods
-    // Without the extension the legacy field is an upper bound, and TLS 1.3 is not offered (RFC 8446 section 4.2.1).
+    // Without the extension the legacy field is an upper bound, and TLS 1.3 is not offered (RFC 8446 §4.2.1).
     let by_legacy = (legacy >= usize::from(u16::from(ProtocolVersion::TLSv1_2)), false);
     if fields.0.is_empty() {
         return Some(by_legacy);
@@ -285,7 +285,7 @@ fn offered_versions(message: &[u8]) -> Option<(bool, bool)> {
     Some(by_legacy)
 }
 
-/// A walk over fields in the presentation language of RFC 8446 section 3.
+/// A walk over fields in the presentation language of RFC 8446 §3.
 struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {

@@ -184,7 +184,7 @@ fn check_chain(chain: &[CertificateDer<'static>]) -> Result<i64, Error> {
     not_after(first).map_err(|error| fault(format!("certificate 1 of the chain: validity: {error}")))
 }
 
-/// `tbsCertificate.validity.notAfter` (RFC 5280 section 4.1), which webpki reads but does not show.
+/// `tbsCertificate.validity.notAfter` (RFC 5280 §4.1), which webpki reads but does not show.
 fn not_after(certificate: &[u8]) -> ASN1Result<i64> {
     yasna::parse_der(certificate, |reader| {
         reader.read_sequence(|certificate| {

@@ -1,5 +1,5 @@
 //! Server names as programs write them and as clients send them: case-insensitive, without the root's dot, and with
-//! a wildcard that stands for exactly one label (RFC 9525 section 6.3).
+//! a wildcard that stands for exactly one label (RFC 9525 §6.3).
 
 use std::collections::HashMap;
 

@@ -62,7 +62,7 @@ impl TlsInfo {
     }
 }
 
-/// The record type of alerts (RFC 8446 section 5.1).
+/// The record type of alerts (RFC 8446 §5.1).
 pub(super) const ALERT: u8 = 21;
 
 /// One alert record, in the clear.

@@ -57,7 +57,7 @@ static VERSIONS: [Named<&SupportedProtocolVersion>; 2] =
 static PROTOCOLS: [Named<&str>; 2] = [named("h2", "h2"), named("http/1.1", "http/1.1")];
 
 /// Not for programs to choose: whoever serves HTTP/1.1 serves 1.0. `curl --http1.0` offers nothing else, and without an overlap
-/// RFC 7301 section 3.2 would have it turned away.
+/// RFC 7301 §3.2 would have it turned away.
 pub(super) const HTTP_1_0: &str = "http/1.0";
 
 /// What one server name negotiates.

@@ -20,7 +20,7 @@ use crate::transport::{Metered, Transport};
 
 /// Octets that one read may bring: two full records, so that a peer which streams content costs half the system calls.
 const READ: usize = 2 * RECORD;
-/// RFC 8446 section 5.1: content of one record; rustls cuts what is longer.
+/// RFC 8446 §5.1: content of one record; rustls cuts what is longer.
 const RECORD: usize = 16 * 1024;
 
 /// Ciphertext on its way through; shared by the sessions of a reactor, since none keeps anything in it between two calls.
@@ -165,7 +165,7 @@ impl<T: Transport> Session<T> {
             ready!(Pin::new(&mut self.socket).poll_read(cx, &mut room))?;
             filled += room.filled().len();
             if filled == held {
-                // Without close_notify an end may be an attacker's cut (RFC 8446 section 6.1).
+                // Without close_notify an end may be an attacker's cut (RFC 8446 §6.1).
                 return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
             }
         }

@@ -111,7 +111,7 @@ pub(crate) async fn hang(io: Io) -> Done {
 
 pub(crate) async fn trailers(io: Io) -> Done {
     let head = io.request.exchange().head();
-    // RFC 9110 6.5.1: over HTTP/1.1 only to who says that trailers are not lost on the way.
+    // RFC 9110 §6.5.1: over HTTP/1.1 only to who says that trailers are not lost on the way.
     let takes = match head.version() {
         Version::Http10 => false,
         Version::Http11 => head.te_trailers(),

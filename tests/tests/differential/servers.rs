@@ -36,7 +36,7 @@ impl Seen {
     /// In the same order of names only: `http::HeaderMap` keeps the lines of one name together, a request does not.
     fn new(method: &str, target: &str, mut fields: Vec<(String, Vec<u8>)>, content: Vec<u8>) -> Self {
         fields.sort_by(|a, b| a.0.cmp(&b.0));
-        // RFC 9110 8.6: identical lengths are one line to our program; hyper shows them all.
+        // RFC 9110 §8.6: identical lengths are one line to our program; hyper shows them all.
         fields.dedup_by(|a, b| a.0 == "content-length" && a == b);
         Self { method: method.to_owned(), target: target.to_owned(), fields, content }
     }

@@ -1,9 +1,9 @@
 //! Streams whose answer is complete while their content is still coming. What comes is thrown away for a while, and then the peer
-//! is asked to stop, by RST_STREAM NO_ERROR (RFC 9113 8.1). HTTP/1 lingers in `http/h1.rs`.
+//! is asked to stop, by RST_STREAM NO_ERROR (RFC 9113 §8.1). HTTP/1 lingers in `http/h1.rs`.
 //!
 //! Asked at once, most uploads that are nearly over would be cut although nothing is gained by it, clients that take any reset for
 //! a failure would lose the answer, and a peer that breaks the protocol behind an early answer would never hear of it: after its
-//! own reset, an endpoint ignores what still comes (RFC 9113 5.1).
+//! own reset, an endpoint ignores what still comes (RFC 9113 §5.1).
 
 use bytes::Bytes;
 use h2::server::SendResponse;
@@ -15,7 +15,7 @@ use crate::settings::Settings;
 /// What a DATA frame counts at least, so that the bound on octets bounds frames too.
 const LEAST: u64 = 64;
 
-/// RFC 9113 6.9.1.
+/// RFC 9113 §6.9.1.
 const MAX_WINDOW: u64 = (1 << 31) - 1;
 
 /// Bounded by the concurrent streams: to h2 each of these is still open.
@@ -54,7 +54,7 @@ impl Lingering {
         self.position(id).is_some_and(|at| !self.0[at].goes_on()) && self.remove(id)
     }
 
-    /// The peer gave window. `true`: more than there can be, and h2 has something to send (RFC 9113 6.9.1).
+    /// The peer gave window. `true`: more than there can be, and h2 has something to send (RFC 9113 §6.9.1).
     pub(super) fn window_granted(&mut self, id: u32, octets: u32) -> bool {
         let Some(at) = self.position(id) else { return false };
         let linger = &mut self.0[at];

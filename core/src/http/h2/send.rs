@@ -232,7 +232,7 @@ fn has_trailers(answer: &Answer, framing: ResponseFraming) -> bool {
     framing.sends_content() && answer.trailers.as_ref().is_some_and(|lines| !lines.wire().is_empty())
 }
 
-/// Content that must not be sent (RFC 9110 9.3.2, 15.3.5, 15.4.5).
+/// Content that must not be sent (RFC 9110 §9.3.2, §15.3.5, §15.4.5).
 fn drop_content(exchange: &Exchange, state: &mut State) {
     state.answer.chunks.clear();
     let queued = state.answer.queued;

@@ -25,7 +25,7 @@ pub(super) fn builder(settings: &Settings) -> Builder {
     let mut builder = Builder::new();
     let list = settings.max_header_bytes.saturating_mul(2).saturating_add(LIST_SLACK);
     // Windows are shares of the memory that the connection may hold. The connection's begins with 65535 whatever we say (RFC 9113
-    // 6.9.2): what of it is more than the share is not given back once it is used.
+    // §6.9.2): what of it is more than the share is not given back once it is used.
     let share = u32::try_from(settings.max_connection_memory_bytes / 4).unwrap_or(u32::MAX);
     builder
         .initial_window_size(settings.h2_stream_window_bytes.min(share))

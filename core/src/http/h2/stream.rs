@@ -215,7 +215,7 @@ impl Stream {
         None
     }
 
-    /// 100 Continue goes out at the program's first read (RFC 9110 10.1.1).
+    /// 100 Continue goes out at the program's first read (RFC 9110 §10.1.1).
     fn ask_for_content(&mut self, exchange: &Exchange, state: &mut State, side: &Side) -> Result<(), Fate> {
         let ask = state.content.asked
             && exchange.head.expects_continue()
@@ -347,7 +347,7 @@ impl Stream {
     }
 
     /// Ends the stream and its request. What h2 still has to send of it goes out; content that still comes is answered with
-    /// RST_STREAM NO_ERROR (RFC 9113 8.1), which h2 does when the last handle is dropped.
+    /// RST_STREAM NO_ERROR (RFC 9113 §8.1), which h2 does when the last handle is dropped.
     pub(super) fn end(&mut self, fate: Fate, connection: &mut Connection, side: &mut Side) {
         let mut answered = None;
         match fate {

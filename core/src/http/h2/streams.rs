@@ -35,7 +35,7 @@ impl Streams {
                 (self.places.len() - 1) as u32
             }
         };
-        // RFC 9113 5.1.1: h2 refuses an id that does not grow.
+        // RFC 9113 §5.1.1: h2 refuses an id that does not grow.
         self.index.push_back((id, place));
         self.places[place as usize].as_mut()
     }

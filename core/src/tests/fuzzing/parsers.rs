@@ -192,7 +192,7 @@ pub fn client_hello(data: &[u8]) {
 
 /// The message over handshake records, cut as `seed` says; `u8::MAX`: in as few as it fits.
 fn in_records(message: &[u8], seed: u8) -> Vec<u8> {
-    // The longest fragment of RFC 8446 5.1.
+    // The longest fragment of RFC 8446 §5.1.
     const LONGEST: usize = 1 << 14;
     let mut wire = Vec::new();
     let mut begin = 0;

@@ -11,7 +11,7 @@ use crate::reason::Reason;
 use crate::tests::peer::{Ending, secs};
 use crate::tests::support::{Host, Setup, hello};
 
-/// Size of the list of [`block`] for `GET /` without fields (RFC 9113 6.5.2).
+/// Size of the list of [`block`] for `GET /` without fields (RFC 9113 §6.5.2).
 const EMPTY_LIST: usize = 4 * 32 + ":method:scheme:path:authority".len() + "GEThttp/a".len();
 
 #[test]

@@ -16,7 +16,7 @@ fn windows_of_http2_shrink_to_a_share_of_the_memory() {
         let mut raw = Raw::open(host).await;
         raw.post(1, &[]).await;
         let request = host.request().await;
-        // All that the initial window allows: RFC 9113 6.9.2.
+        // All that the initial window allows: RFC 9113 §6.9.2.
         for _ in 0..4 {
             raw.send(frame(DATA, 0, 1, &[7; 16_000])).await;
         }
@@ -166,7 +166,7 @@ fn what_is_sent_before_our_windows_are_known_cannot_be_pushed_back() {
             let mut raw = Raw::begin(host, &[]).await;
             raw.post(1, &[]).await;
             let request = host.request().await;
-            // RFC 9113 6.9.2: 65535 octets, until SETTINGS have come.
+            // RFC 9113 §6.9.2: 65535 octets, until SETTINGS have come.
             for _ in 0..4 {
                 raw.send(frame(DATA, 0, 1, &[7; 16_000])).await;
             }

@@ -1,4 +1,4 @@
-//! Private keys under a password: PKCS#8 `EncryptedPrivateKeyInfo` with PBES2 (RFC 8018 section 6.2), PBKDF2 and AES-CBC.
+//! Private keys under a password: PKCS#8 `EncryptedPrivateKeyInfo` with PBES2 (RFC 8018 §6.2), PBKDF2 and AES-CBC.
 //! Only the envelope is read here, the cryptography is aws-lc's. The older form with a `Proc-Type` line is recognised
 //! and refused: its key derivation is one round of MD5.
 

@@ -1,4 +1,4 @@
-//! Finds frame heads in a stream of octets cut anywhere (RFC 9113 section 4.1). Payload is skipped; only the first octets of
+//! Finds frame heads in a stream of octets cut anywhere (RFC 9113 §4.1). Payload is skipped; only the first octets of
 //! the frames that need it are kept. Nothing is validated: what h2 refuses, h2 refuses.
 
 /// Octets of a frame head.

@@ -27,7 +27,7 @@ const STREAM_SLACK: usize = 4096;
 /// Streams whose room an idle connection keeps: about 1 KiB.
 const KEPT_STREAMS: usize = 32;
 
-/// The window of a connection before any WINDOW_UPDATE (RFC 9113 section 6.9.2).
+/// The window of a connection before any WINDOW_UPDATE (RFC 9113 §6.9.2).
 const INITIAL_WINDOW: u64 = 65_535;
 
 /// A stream that is open as far as frame heads tell: from the peer's HEADERS to our END_STREAM or a reset.
@@ -324,7 +324,7 @@ impl State {
             }
             Kind::Reset => {
                 let code = number(peek, 0).into();
-                // The peer could not know better: RFC 9113 section 5.1.2 makes refusal the normal answer then.
+                // The peer could not know better: RFC 9113 §5.1.2 makes refusal the normal answer then.
                 let unaware = self.settings_acknowledged == 0 || head.stream <= self.acknowledged_at;
                 if code != h2::Reason::REFUSED_STREAM || !unaware {
                     self.charge(Glitch::ResetSent, self.reset_cost(head.stream));

@@ -1,5 +1,5 @@
-//! Finds pseudo-fields in a trailer section: they make the request malformed (RFC 9113 8.1), and h2 0.4.20 drops them unseen.
-//! Of HPACK (RFC 7541 6) only as much is read as tells where a name begins. What the dynamic table holds is h2's to know: a
+//! Finds pseudo-fields in a trailer section: they make the request malformed (RFC 9113 §8.1), and h2 0.4.20 drops them unseen.
+//! Of HPACK (RFC 7541 §6) only as much is read as tells where a name begins. What the dynamic table holds is h2's to know: a
 //! pseudo-field that only refers to an entry there is dropped as before, and never arrives.
 
 /// A trailer section under way.

@@ -29,7 +29,7 @@ pub(crate) enum Withheld {
     Resets,
     /// A header block outgrew [`Limits::header_block`].
     HeaderBlock,
-    /// The first frame is not SETTINGS (RFC 9113 section 3.4). h2 0.4.20 does not mind.
+    /// The first frame is not SETTINGS (RFC 9113 §3.4). h2 0.4.20 does not mind.
     Preface,
 }
 
