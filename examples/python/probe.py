@@ -45,8 +45,8 @@ def start(probe: Probe, options: Options) -> None:
     server = options.server(probe.handler())
     probe.server = server
     if options.events:
-        server.on_connection(probe.journal.connections)
-        server.on_request_end(probe.journal.requests)
+        server.on_connection(probe.journal.write_all)
+        server.on_request_end(probe.journal.write_all)
     if options.mode == "queue":
         run_on_loop(server)
     else:

@@ -22,16 +22,11 @@ class Journal:
         if self._file is None:
             return
         with self._lock:
-            kind = event["event"]
-            line = json.dumps({"event": kind, "seq": self._next, **{k: v for k, v in event.items() if k not in ("event", "seq")}})
+            line = json.dumps({**event, "seq": self._next})
             os.write(self._file, line.encode() + b"\n")
             self._next += 1
 
-    def connections(self, events: list[Any]) -> None:
-        for event in events:
-            self.write(event)
-
-    def requests(self, events: list[Any]) -> None:
+    def write_all(self, events: list[Any]) -> None:
         for event in events:
             self.write(event)
 

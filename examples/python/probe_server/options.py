@@ -130,7 +130,7 @@ class ListenerOptions:
 
 def self_signed(names: str, keywords: dict[str, Any]) -> bartizan.Tls:
     listed = [name for name in names.split(",") if name]
-    return bartizan.Tls.self_signed(*listed, **keywords) if keywords else bartizan.Tls.self_signed(*listed)
+    return bartizan.Tls.self_signed(*listed, **keywords)
 
 
 @dataclass
