@@ -30,9 +30,10 @@ STEPS := $(FIRST) $(LINKING) $(CHECKING) $(SERVED)
 begin = echo "== $@, $$(date +%T)"
 
 .NOTPARALLEL:
-.PHONY: sanitizers endurance volume help demo hello check test probes c-probe rust-probe python-probe bench library probe-library wheel clean build-tools \
-	python-tools test-tools go-tools node-tools java-tools luajit-tools foreign-programs \
-	go-programs go-handlers ctypes-programs node-programs java-programs luajit-programs attacks-table bench-attack bench-modes budgets-program $(STEPS)
+.PHONY: sanitizers endurance volume help demo hello check test probes c-probe rust-probe python-probe bench library probe-library \
+	wheel clean build-tools python-tools test-tools go-tools node-tools java-tools luajit-tools foreign-programs go-programs \
+	go-handlers ctypes-programs node-programs java-programs luajit-programs attacks-table bench-attack bench-modes \
+	budgets-program $(STEPS)
 
 help:
 	@echo 'make demo      build the C library and a C program on it, serve https://$(ADDRESS) until Ctrl-C'
@@ -81,7 +82,8 @@ bench: probes
 
 bench-modes: c-probe
 	cargo build --locked --release -p bartizan-bench --bin compare
-	for mode in workers queue; do target/release/compare --cases minimal --base '$(INLINE)' --ours "$$(echo '$(INLINE)' | sed "s/inline/$$mode/")" || exit; done
+	for mode in workers queue; do target/release/compare --cases minimal --base '$(INLINE)' \
+		--ours "$$(echo '$(INLINE)' | sed "s/inline/$$mode/")" || exit; done
 
 bench-attack: c-probe
 	$(call install,ss:iproute2)

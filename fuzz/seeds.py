@@ -34,8 +34,8 @@ PROXY = [
 
 
 def floods():
-    """Frames of HTTP/2 that are paid for, more of each than a small budget holds; answers that wait for window, and content that waits
-    to be asked for."""
+    """Frames of HTTP/2 that are paid for, more of each than a small budget holds; answers that wait for window, and content that
+    waits to be asked for."""
     get = frames.HEADERS, frames.END_STREAM | frames.END_HEADERS
     block = frames.block(frames.request())
     reset = frames.frame(frames.RST_STREAM, 0, 1, b"\0\0\0\x08")

@@ -160,9 +160,9 @@ pub(crate) struct Pending {
     state: Mutex<PendingState>,
 }
 
-/// Handshakes that may give way to newcomers each second while the reactor is busy. A peer that comes back as often as it is closed
-/// costs some 40 us of CPU each time: unbounded that is a whole core, with this a fiftieth. The rest of a flood waits in the kernel's
-/// queue, and so do honest newcomers among it: while there is time to spare, nobody waits.
+/// Handshakes that may give way to newcomers each second while the reactor is busy. A peer that comes back as often as it is
+/// closed costs some 40 us of CPU each time: unbounded that is a whole core, with this a fiftieth. The rest of a flood waits in the
+/// kernel's queue, and so do honest newcomers among it: while there is time to spare, nobody waits.
 const GIVE_WAY: f64 = 500.0;
 /// How many of them can be saved up: those of a second.
 const GIVE_WAY_SAVED: f64 = GIVE_WAY;

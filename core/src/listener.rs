@@ -210,8 +210,7 @@ impl Acceptor {
         loop {
             let Ok(mut ready) = self.socket.readable().await else { return };
             if !self.reactor.shared.has_room() {
-                // The last one was accepted in front of the queue's end, which tells that nobody waits, and for nobody no one has to
-                // go.
+                // The last one was accepted in front of the queue's end, which tells that nobody waits: then no one has to go.
                 if somebody_waits(self.socket.get_ref()) {
                     drop(ready);
                     self.make_room().await;

@@ -283,7 +283,7 @@ impl Server {
         crate::metrics::render(&self.shared)
     }
 
-    /// Frees the buffers that connections have left for others, after a peak. What becomes of their pages is the allocator's to say.
+    /// Frees the buffers that connections have left for others, after a peak. What becomes of their pages the allocator decides.
     pub fn trim(&self) {
         for inbox in &self.shared.inboxes {
             inbox.run(Box::new(|reactor| reactor.buffers.trim()));

@@ -12,6 +12,7 @@ int sigaddset(sigset_t *, int);
 int sigprocmask(int, const sigset_t *, sigset_t *);
 int signalfd(int, const sigset_t *, int);
 int clock_gettime(int, struct timespec *);
+long read(int, void *, size_t);
 int close(int);
 ]]
 
@@ -67,7 +68,5 @@ function loop.run(descriptor, ready, stop)
   until ended
   if polled[1].fd >= 0 then ffi.C.close(polled[1].fd) end
 end
-
-ffi.cdef 'long read(int, void *, size_t);'
 
 return loop

@@ -1,5 +1,5 @@
-"""Requests that two servers in a row would cut differently; behind each stands one that must never be taken for a request. The whole
-corpus is `tests/corpus`; these are the incidents."""
+"""Requests that two servers in a row would cut differently; behind each stands one that must never be taken for a request. The
+whole corpus is `tests/corpus`; these are the incidents."""
 
 ROW, TITLE, IDS = (
     20,

@@ -16,7 +16,7 @@ def head(octets, target="/"):
 
 
 def header_list(size):
-    """A header list of exactly this size by RFC 9113 6.5.2: name, value and 32 for each field."""
+    """A header list of exactly this size by RFC 9113 §6.5.2: name, value and 32 for each field."""
     fields = frames.request(fields=[("x-fill", "")])
     missing = size - sum(len(name) + len(value) + 32 for name, value in fields)
     return [*fields[:-1], ("x-fill", "x" * missing)]

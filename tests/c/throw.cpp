@@ -49,7 +49,8 @@ void the_process_ends_with_a_message(int what) {
         _exit(0);
     }
     close(ends[1]);
-    for (ssize_t n; len + 1 < sizeof heard && (n = read(ends[0], heard + len, sizeof heard - 1 - len)) > 0;) len += static_cast<size_t>(n);
+    for (ssize_t n; len + 1 < sizeof heard && (n = read(ends[0], heard + len, sizeof heard - 1 - len)) > 0;)
+        len += static_cast<size_t>(n);
     close(ends[0]);
     CHECK(waitpid(pid, &status, 0) == pid);
     CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);

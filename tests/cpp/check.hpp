@@ -18,7 +18,8 @@ extern "C" {
 #define POST(fields) "POST / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n" fields "\r\n"
 
 /* The expression throws bartizan::error with this code, and the words are in its message. */
-#define THROWS(status, words, ...) throws((status), (words), [&] { static_cast<void>(__VA_ARGS__); }, #__VA_ARGS__, __FILE__, __LINE__)
+#define THROWS(status, words, ...) \
+    throws((status), (words), [&] { static_cast<void>(__VA_ARGS__); }, #__VA_ARGS__, __FILE__, __LINE__)
 
 inline void throws(bartizan_status wanted, std::string_view words, const std::function<void()> &call, const char *text,
                    const char *file, int line) {

@@ -32,7 +32,7 @@ struct Difference {
 
 const DIFFERENCES: [Difference; 1] = [Difference {
     name: "later minor versions",
-    reason: "RFC 9110 2.5: a recipient serves a later minor version as the highest one it has; httparse refuses it",
+    reason: "RFC 9110 §2.5: a recipient serves a later minor version as the highest one it has; httparse refuses it",
     applies: |octets| {
         (b'2'..=b'9').any(|minor| contains(octets, &[b"HTTP/1.", &[minor][..], b"\r\n"].concat()))
     },

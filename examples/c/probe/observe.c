@@ -1,4 +1,5 @@
-/* What the probe shows of its server. The shapes are those of bartizan.pyi: ConnectionEvent, RequestEnd, Stats, TlsRecord. */
+/* What the probe shows of its server. The shapes are those of the wheel's __init__.pyi: ConnectionEvent, RequestEnd, Stats,
+ * TlsRecord. */
 #define _POSIX_C_SOURCE 200809L
 #include "observe.h"
 

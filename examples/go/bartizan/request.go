@@ -3,6 +3,7 @@ package bartizan
 /*
 #include "bartizan.h"
 
+// As in server.go.
 #cgo nocallback bartizan_respond
 #cgo noescape bartizan_respond
 #cgo nocallback bartizan_body_read
@@ -76,8 +77,8 @@ func newRequest(s *Server, view *C.bartizan_request_view) *Request {
 		Target: text(view.target), Path: text(view.path), Query: text(view.query),
 		Peer: address(view.peer_ip, view.peer_port), Local: address(view.local_ip, view.local_port),
 		Version: int(view.http_version), Listener: int(view.listener), Connection: uint64(view.connection),
-		ContentLength: int64(view.content_length), HasContent: view.flags&C.BARTIZAN_VIEW_HAS_BODY != 0, Fields: fields(view.headers, view.header_count),
-		id: view.request, server: s,
+		ContentLength: int64(view.content_length), HasContent: view.flags&C.BARTIZAN_VIEW_HAS_BODY != 0,
+		Fields: fields(view.headers, view.header_count), id: view.request, server: s,
 		readable: make(chan struct{}, 1), writable: make(chan struct{}, 1), over: make(chan struct{}),
 	}
 	if tls := view.tls; tls != nil {

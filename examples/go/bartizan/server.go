@@ -3,7 +3,7 @@ package bartizan
 /*
 #include "bartizan.h"
 
-// None of these calls back into Go or keeps what it is lent, so that their arguments need not move to the heap.
+// It neither calls back into Go nor keeps what it is lent, so that its arguments need not move to the heap.
 #cgo nocallback bartizan_queue_next
 #cgo noescape bartizan_queue_next
 */

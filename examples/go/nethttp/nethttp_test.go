@@ -69,7 +69,8 @@ func TestAMuxSeesTheRequestAndItsPathValues(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /users/{id}", func(w http.ResponseWriter, q *http.Request) {
 		content, err := io.ReadAll(q.Body)
-		w.Header().Set("X-Seen", fmt.Sprintf("%t %d %q %q %v", q.Host != "", q.ContentLength, q.URL.Query().Get("a"), q.Header.Get("X-B"), err))
+		seen := fmt.Sprintf("%t %d %q %q %v", q.Host != "", q.ContentLength, q.URL.Query().Get("a"), q.Header.Get("X-B"), err)
+		w.Header().Set("X-Seen", seen)
 		w.Header().Set("Connection", "close")
 		w.WriteHeader(http.StatusCreated)
 		fmt.Fprintf(w, "%s: %s", q.PathValue("id"), content)

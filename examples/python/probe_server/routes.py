@@ -207,7 +207,7 @@ async def hang(io: Io) -> None:
 async def trailers(io: Io) -> None:
     request = io.request
     listed = [part.strip().lower() for value in request.headers.get_all("te") for part in value.split(",")]
-    # RFC 9110 6.5.1: over HTTP/1.1 only to who says that trailers are not lost on the way.
+    # RFC 9110 §6.5.1: over HTTP/1.1 only to who says that trailers are not lost on the way.
     takes = request.http_version == "2" or (request.http_version == "1.1" and "trailers" in listed)
     io.deferred.begin(200, TEXT | ({"trailer": "x-sum"} if takes else {}))
     await io.write(HELLO)

@@ -1,5 +1,5 @@
 //! The --events and --log files. One write per line, taken under the lock that counts the lines, so that their order in the
-//! file is their number; the shapes are those of `bartizan.pyi`.
+//! file is their number; the shapes are those of the wheel's `__init__.pyi`.
 
 use std::fs::File;
 use std::io::{self, Write};

@@ -1,4 +1,4 @@
-//! The `Stats` object of `bartizan.pyi`, from one snapshot.
+//! The `Stats` object of the wheel's `__init__.pyi`, from one snapshot.
 
 use bartizan::{Phase, Reason, Snapshot};
 use serde_json::{Map, Value, json};

@@ -60,7 +60,8 @@ routes['/hang'] = function(request) request:gone() end
 
 routes['/exit'] = function() os.exit(7) end
 
-local server = bartizan.start { { address = '127.0.0.1:0' }, { address = '127.0.0.1:0', identity = bartizan.self_signed 'localhost' } }
+local secured = { address = '127.0.0.1:0', identity = bartizan.self_signed 'localhost' }
+local server = bartizan.start { { address = '127.0.0.1:0' }, secured }
 print(('listening http://%s\nlistening https://%s\nready'):format(server:address(0), server:address(1)))
 local function handle(request)
   local route = routes[request.path] or function() request:respond(200, {}, 'well') end

@@ -60,8 +60,8 @@ public final class Request {
     /** null on cleartext. */
     public final Tls tls;
     /**
-     * Completes when the exchange is cancelled, with the reason; after "peer.closed", which may be half a close, an answer may still
-     * go out.
+     * Completes when the exchange is cancelled, with the reason; after "peer.closed", which may be half a close, an answer may
+     * still go out.
      */
     public final CompletableFuture<String> gone = new CompletableFuture<>();
 

@@ -72,7 +72,8 @@ final class Routes {
         } else if (path.equals("/hang") && get) {
             return request.gone;
         } else if (path.equals("/metrics") && get) {
-            request.respond(200, type("application/openmetrics-text; version=1.0.0; charset=utf-8"), server.metrics().getBytes(UTF_8));
+            var metrics = type("application/openmetrics-text; version=1.0.0; charset=utf-8");
+            request.respond(200, metrics, server.metrics().getBytes(UTF_8));
         } else {
             text(request, 404, "not found\n".getBytes(UTF_8));
         }
