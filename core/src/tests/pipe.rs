@@ -89,6 +89,9 @@ impl AsyncWrite for Pipe {
         cx: &mut Context<'_>,
         octets: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.resets.by_peer.get() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
         Pin::new(&mut self.stream).poll_write_vectored(cx, octets)
     }
 

@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
-#[cfg(test)]
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
@@ -253,7 +252,7 @@ impl Host {
     fn accept(&self) -> (u64, Line) {
         let (ours, theirs) = pipe(self.capacity);
         let shared = &self.shared;
-        let id = shared.next_connection.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let id = shared.next_connection.fetch_add(1, Ordering::Relaxed);
         let link = Link::new(shared.inboxes[0].clone());
         if shared.is_draining() {
             link.order(Order::Drain);
