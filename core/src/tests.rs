@@ -12,7 +12,7 @@ mod chaos;
 mod drain;
 mod expect;
 mod flush;
-mod frames;
+pub(crate) mod frames;
 pub mod fuzzing;
 mod h2;
 mod half_close;

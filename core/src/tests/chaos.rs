@@ -11,8 +11,8 @@ use bytes::Bytes;
 use tokio::time::timeout;
 
 use super::frames::{
-    ACK, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, RESET, SETTINGS, WINDOW_UPDATE, block, frame,
-    literal,
+    ACK, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PREFACE, RESET, SETTINGS, WINDOW_UPDATE,
+    block, frame, literal,
 };
 use super::peer::{Peer, millis, secs};
 use super::support::{Host, Setup};
@@ -48,8 +48,7 @@ const PIECES: [&str; 19] = [
 
 /// What an HTTP/2 peer opens with.
 pub(super) fn opening() -> Vec<u8> {
-    [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(SETTINGS, 0, 0, &[]), &frame(SETTINGS, ACK, 0, &[])]
-        .concat()
+    [PREFACE, &frame(SETTINGS, 0, 0, &[]), &frame(SETTINGS, ACK, 0, &[])].concat()
 }
 
 /// What it may send then; ids mostly count up, or one frame would end it all.

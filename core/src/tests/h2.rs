@@ -104,8 +104,7 @@ impl Raw {
             .iter()
             .flat_map(|(key, value)| key.to_be_bytes().into_iter().chain(value.to_be_bytes()))
             .collect();
-        raw.send([b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(SETTINGS, 0, 0, &payload)].concat())
-            .await;
+        raw.send([PREFACE, &frame(SETTINGS, 0, 0, &payload)].concat()).await;
         assert_eq!(raw.next().await.kind, SETTINGS);
         // The connection window, then the acknowledgement of ours.
         loop {

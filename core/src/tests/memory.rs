@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use tokio::time::sleep;
 
-use super::h2::{Client, END_HEADERS, END_STREAM, HEADERS, Raw, WINDOW_UPDATE, block, frame};
+use super::h2::{
+    Client, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, Raw, WINDOW_UPDATE, block, frame,
+};
 use super::peer::{Ending, secs};
 use super::support::{Host, Setup, hello, read_all};
 use crate::phase::Phase;
 use crate::reason::Reason;
 use crate::request::Body;
-
-const ENHANCE_YOUR_CALM: u32 = 11;
 
 /// A request whose head holds some 10 KiB.
 async fn ask_at_length(raw: &mut Raw, stream: u32) {

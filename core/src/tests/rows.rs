@@ -5,8 +5,8 @@ use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 
 use super::h2::{
-    CANCEL, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, NO_ERROR, PING, Raw, SETTINGS_TIMEOUT,
-    WINDOW_UPDATE, block, frame,
+    CANCEL, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, NO_ERROR, PING, PREFACE, Raw,
+    SETTINGS_TIMEOUT, WINDOW_UPDATE, block, frame,
 };
 use super::peer::{Ending, after, at, millis, secs};
 use super::support::{Setup, hello};
@@ -28,7 +28,7 @@ fn the_proxy_header_has_the_time_that_was_set() {
 fn without_http2_its_preface_is_a_request_like_any_other() {
     Setup::hello().set("http2", "off").run(async |host| {
         let mut peer = host.connect().await;
-        peer.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+        peer.send(PREFACE).await;
         assert_eq!(peer.answer().await.status, 505);
     });
     Setup::hello().set("http2", "on").run(async |host| {
@@ -40,7 +40,7 @@ fn without_http2_its_preface_is_a_request_like_any_other() {
 fn the_opening_has_the_times_that_were_set() {
     Setup::hello().set("h2_preface_timeout", "2s").run(async |host| {
         let mut peer = host.connect().await;
-        peer.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+        peer.send(PREFACE).await;
         at(secs(2), peer.rest()).await;
         host.closed(&peer, Phase::Opening, Reason::H2PrefaceTimeout).await;
     });

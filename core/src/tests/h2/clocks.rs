@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    CANCEL, DATA, ENHANCE_YOUR_CALM, HEADERS, NO_ERROR, PING, Raw, SETTINGS, SETTINGS_TIMEOUT, WINDOW_UPDATE,
-    block, frame,
+    CANCEL, DATA, ENHANCE_YOUR_CALM, HEADERS, NO_ERROR, PING, PREFACE, Raw, SETTINGS, SETTINGS_TIMEOUT,
+    WINDOW_UPDATE, block, frame,
 };
 use crate::phase::Phase;
 use crate::reason::Reason;
@@ -21,7 +21,7 @@ fn a_preface_that_does_not_come_is_waited_for_no_longer() {
     });
     Setup::hello().run(async |host| {
         let mut peer = host.connect().await;
-        peer.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+        peer.send(PREFACE).await;
         at(secs(5), peer.rest()).await;
         host.closed(&peer, Phase::Opening, Reason::H2PrefaceTimeout).await;
         assert_eq!(host.limits(Reason::H2PrefaceTimeout), 1);
@@ -30,10 +30,7 @@ fn a_preface_that_does_not_come_is_waited_for_no_longer() {
 
 #[test]
 fn a_preface_in_pieces_has_one_clock() {
-    for pieces in [
-        [&b"PRI "[..], &b"* HTTP/2.0\r\n\r\nSM\r\n\r\n"[..]],
-        [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &b"\0\0"[..]],
-    ] {
+    for pieces in [[&b"PRI "[..], &b"* HTTP/2.0\r\n\r\nSM\r\n\r\n"[..]], [PREFACE, b"\0\0"]] {
         Setup::hello().run(async |host| {
             let mut peer = host.connect().await;
             peer.send(pieces[0]).await;
@@ -409,7 +406,7 @@ fn settings_that_are_acknowledged_just_in_time_are_well() {
 fn a_listener_without_http2_refuses_its_preface() {
     Setup::kept().set("http2", "off").run(async |host| {
         let mut peer = host.connect().await;
-        peer.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+        peer.send(PREFACE).await;
         assert_eq!(peer.answer().await.status, 505);
         assert!(!host.is_request_waiting());
     });

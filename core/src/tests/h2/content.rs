@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::{DATA, END_HEADERS, END_STREAM, HEADERS, NO_ERROR, PROTOCOL_ERROR, RESET, Raw, frame, literal};
+use super::{
+    DATA, END_HEADERS, END_STREAM, FLOW_CONTROL_ERROR, HEADERS, NO_ERROR, PROTOCOL_ERROR, RESET, Raw, frame,
+    literal,
+};
 use crate::phase::Phase;
 use crate::reason::Reason;
 use crate::request::{Body, Read, Request, RequestError};
@@ -282,5 +285,3 @@ fn a_writer_has_exactly_the_room_of_the_send_buffer() {
         request.abort().unwrap();
     });
 }
-
-const FLOW_CONTROL_ERROR: u32 = 3;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::{CANCEL, DATA, END_STREAM, HEADERS, NO_ERROR, Raw, WINDOW_UPDATE, block, frame};
+use super::{CANCEL, DATA, END_STREAM, HEADERS, NO_ERROR, PREFACE, Raw, WINDOW_UPDATE, block, frame};
 use crate::phase::Phase;
 use crate::reason::Reason;
 use crate::request::{Body, Read, Request};
@@ -269,7 +269,7 @@ fn a_preface_just_before_its_limit_is_served() {
     Setup::hello().tls().alpn("h2").run(async |host| {
         let mut peer = host.connect().await;
         sleep(millis(4_900)).await;
-        peer.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+        peer.send(PREFACE).await;
         peer.send(frame(super::SETTINGS, 0, 0, &[])).await;
         peer.send(frame(HEADERS, END_STREAM | super::END_HEADERS, 1, &block("GET", "/", &[]))).await;
         sleep(secs(1)).await;

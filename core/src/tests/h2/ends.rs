@@ -1,6 +1,6 @@
 //! How a connection ends: by the server's order, by the peer, by a fault.
 
-use super::{DATA, NO_ERROR, PING, PROTOCOL_ERROR, Raw, frame};
+use super::{DATA, NO_ERROR, PING, PREFACE, PROTOCOL_ERROR, Raw, frame};
 use crate::phase::Phase;
 use crate::reason::Reason;
 use crate::tests::peer::{Ending, at, secs};
@@ -97,7 +97,7 @@ fn a_breach_of_the_protocol_is_answered_with_its_goaway() {
     });
     Setup::hello().run(async |host| {
         let mut peer = host.connect().await;
-        peer.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+        peer.send(PREFACE).await;
         peer.send(frame(PING, 0, 0, &[0; 8])).await;
         peer.rest().await;
         host.closed(&peer, Phase::Flush, Reason::H2Protocol).await;

@@ -14,6 +14,9 @@ use std::task::{Context, Poll, Wake, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{Limits, Observer, Watch};
+use crate::tests::frames::{
+    ACK, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PREFACE, RESET, SETTINGS, WINDOW_UPDATE, frame,
+};
 
 const LIMITS: Limits = Limits { glitch_budget: 100, concurrent_streams: 100, header_block: 1000 };
 
@@ -149,33 +152,15 @@ impl Bench {
     }
 }
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
 const PRIORITY: u8 = 2;
-const RESET: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 const UNKNOWN: u8 = 0x10;
 
-const ACK: u8 = 0x1;
-const END_STREAM: u8 = 0x1;
-const END_HEADERS: u8 = 0x4;
 const PADDED: u8 = 0x8;
 const WITH_PRIORITY: u8 = 0x20;
 
 fn preface() -> Vec<u8> {
-    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec()
-}
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let mut octets = u32::try_from(payload.len()).unwrap().to_be_bytes()[1..].to_vec();
-    octets.extend([kind, flags]);
-    octets.extend(stream.to_be_bytes());
-    octets.extend(payload);
-    octets
+    PREFACE.to_vec()
 }
 
 fn reset(stream: u32, code: h2::Reason) -> Vec<u8> {
