@@ -43,9 +43,6 @@ pub(crate) struct Choice {
     pub(crate) config: Arc<ServerConfig>,
     /// Who says which client certificates are good; `None`: none is asked for.
     client: Option<Arc<dyn ClientCertVerifier>>,
-    /// The configured name that matched, `*.example` as such; `None`: the default identity.
-    #[cfg_attr(not(test), expect(dead_code, reason = "tests ask which site was chosen"))]
-    pub(crate) server_name: Option<Arc<str>>,
 }
 
 /// How a connection was let in, where some server name asks for client certificates: with a request that names it, a peer that came
@@ -77,7 +74,6 @@ impl Entrance {
 /// What one server name negotiates.
 #[derive(Debug)]
 struct Site {
-    name: Option<Arc<str>>,
     client: Option<Arc<dyn ClientCertVerifier>>,
     tls12: bool,
     tls13: bool,
@@ -103,12 +99,12 @@ impl TlsConfig {
             .map_err(|error| Error::new(ErrorKind::Tls, format!("session tickets: {error}")))?;
         let mut config = Self { default: None, names: NameMap::default(), certificates: Vec::new() };
         if tls.rules.identity.is_some() {
-            config.default = Some(Site::new(None, &tls.rules, http2, &rotating)?);
+            config.default = Some(Site::new(&tls.rules, http2, &rotating)?);
             config.note_certificate("", &tls.rules);
         }
         for name in tls.names.keys() {
             let rules = tls.rules_for(name);
-            config.names.insert(name, Site::new(Some(name), &rules, http2, &rotating)?);
+            config.names.insert(name, Site::new(&rules, http2, &rotating)?);
             config.note_certificate(name, &rules);
         }
         if config.certificates.is_empty() {
@@ -172,11 +168,7 @@ impl TlsConfig {
         if hello.alpn.as_ref().is_some_and(|theirs| !agrees(theirs)) {
             return Err(Refusal::with_alert(Reason::TlsNoProtocol, AlertDescription::NoApplicationProtocol));
         }
-        Ok(Choice {
-            config: offer.config.clone(),
-            client: site.client.clone(),
-            server_name: site.name.clone(),
-        })
+        Ok(Choice { config: offer.config.clone(), client: site.client.clone() })
     }
 }
 
@@ -189,12 +181,7 @@ impl Site {
         }
     }
 
-    fn new(
-        name: Option<&str>,
-        rules: &Rules,
-        http2: bool,
-        rotating: &Arc<dyn ProducesTickets>,
-    ) -> Result<Self, Error> {
+    fn new(rules: &Rules, http2: bool, rotating: &Arc<dyn ProducesTickets>) -> Result<Self, Error> {
         let versions = rules.policy.usable_versions()?;
         let offers_version = |version| versions.iter().any(|usable| usable.version == version);
         let mut alpn = rules.protocols();
@@ -206,7 +193,6 @@ impl Site {
             alpn.push(policy::HTTP_1_0);
         }
         let mut site = Self {
-            name: name.map(Arc::from),
             client: rules.client.clone(),
             tls12: offers_version(ProtocolVersion::TLSv1_2),
             tls13: offers_version(ProtocolVersion::TLSv1_3),

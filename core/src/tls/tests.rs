@@ -15,7 +15,6 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
-use super::config::Choice;
 use super::*;
 use crate::reason::Reason;
 
@@ -85,7 +84,6 @@ impl Client {
 
 struct Connected {
     info: TlsInfo,
-    choice: Choice,
     /// Session tickets that the client got in TLS 1.3.
     tickets: u32,
 }
@@ -145,7 +143,7 @@ fn connect_to(tls: &TlsConfig, client: &Arc<ClientConfig>, name: &'static str) -
         }
     }
     let info = TlsInfo::of(&server, server.server_name().map(Box::from)).expect("the handshake is finished");
-    Ok(Connected { info, choice, tickets: client.tls13_tickets_received() })
+    Ok(Connected { info, tickets: client.tls13_tickets_received() })
 }
 
 #[track_caller]

@@ -94,13 +94,8 @@ fn the_server_name_chooses_identity_and_policy() {
     let tls = tls.build(true).unwrap();
 
     // Each client trusts one identity only, so success tells which one was served.
-    for (identity, name, matched) in [
-        (&default, "localhost", None),
-        (&a, "a.example", Some("a.example")),
-        (&c, "x.c.example", Some("*.c.example")),
-    ] {
-        let choice = connect_to(&tls, &Client::trusting(&[identity]).build(), name).unwrap().choice;
-        assert_eq!(choice.server_name.as_deref(), matched);
+    for (identity, name) in [(&default, "localhost"), (&a, "a.example"), (&c, "x.c.example")] {
+        assert!(connect(&tls, &Client::trusting(&[identity]).build(), name).is_ok(), "{name}");
     }
     let nameless = Client { sni: false, ..Client::trusting(&[&default]) };
     assert_eq!(connect(&tls, &nameless.build(), "localhost").unwrap().server_name, None);
