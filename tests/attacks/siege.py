@@ -158,10 +158,7 @@ class Siege:
         return peer
 
     def _open(self, kind, **more):
-        peer = kind(self.target, **more)
-        wire(peer).ended_at = None
-        self.opened.append(peer)
-        return peer
+        return self.adopt(kind(self.target, **more))
 
     def adopt(self, peer):
         """A peer of another make is one of this attack's."""
