@@ -29,13 +29,15 @@ pub(crate) fn host(authority: &[u8]) -> &[u8] {
 }
 
 fn split(authority: &[u8]) -> Option<(&[u8], Option<u16>)> {
-    let host_len = match authority.first()? {
-        b'[' => memchr::memchr(b']', authority)? + 1,
-        _ => memchr::memchr(b':', authority).unwrap_or(authority.len()),
+    let plain = authority.iter().take_while(|octet| octets::is(octets::REG_NAME, **octet)).count();
+    let host_len = match authority[plain..] {
+        [] | [b':', ..] => plain,
+        [b'%', ..] => encoded_name_len(authority)?,
+        [b'[', ..] if plain == 0 => ipv6_literal_len(authority)?,
+        _ => return None,
     };
     let (host, rest) = authority.split_at(host_len);
-    let valid = if host.starts_with(b"[") { is_ipv6_literal(host) } else { is_reg_name(host) };
-    if !valid {
+    if host.is_empty() {
         return None;
     }
     Some((host, parse_port(rest)?))
@@ -59,26 +61,25 @@ fn parse_port(rest: &[u8]) -> Option<Option<u16>> {
     u16::try_from(port).ok().map(Some)
 }
 
-/// `[` IPv6address `]`. IPvFuture has no assigned version, and zone identifiers mean nothing to a peer.
-fn is_ipv6_literal(host: &[u8]) -> bool {
-    let inner = &host[1..host.len() - 1];
-    std::str::from_utf8(inner).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok())
+/// Of `[` IPv6address `]`. IPvFuture has no assigned version, and zone identifiers mean nothing to a peer.
+fn ipv6_literal_len(authority: &[u8]) -> Option<usize> {
+    let end = authority.iter().position(|octet| *octet == b']')?;
+    let inner = std::str::from_utf8(&authority[1..end]).ok()?;
+    inner.parse::<Ipv6Addr>().is_ok().then_some(end + 1)
 }
 
-/// A registered name, of which a dotted IPv4 address is one (RFC 3986 §3.2.2).
-fn is_reg_name(host: &[u8]) -> bool {
-    if octets::all(octets::REG_NAME, host) {
-        return !host.is_empty();
-    }
+/// Of a registered name (RFC 3986 §3.2.2), of which octets are percent-encoded.
+fn encoded_name_len(authority: &[u8]) -> Option<usize> {
+    let host = authority.split(|octet| *octet == b':').next()?;
     let mut pieces = host.split(|octet| *octet == b'%');
-    let plain = pieces.next().unwrap_or_default();
+    let plain = pieces.next()?;
     let encoded = |piece: &[u8]| match piece {
         [high, low, rest @ ..] => {
             high.is_ascii_hexdigit() && low.is_ascii_hexdigit() && octets::all(octets::REG_NAME, rest)
         }
         _ => false,
     };
-    !host.is_empty() && octets::all(octets::REG_NAME, plain) && pieces.all(encoded)
+    (octets::all(octets::REG_NAME, plain) && pieces.all(encoded)).then_some(host.len())
 }
 
 #[cfg(test)]

@@ -25,7 +25,8 @@ pub(super) fn is(class: u8, octet: u8) -> bool {
 
 /// Whether every octet does; also true of nothing.
 pub(crate) fn all(class: u8, text: &[u8]) -> bool {
-    text.iter().all(|octet| is(class, *octet))
+    // To the end, whatever is found: a way out costs a branch for each octet of all the texts that are good.
+    text.iter().fold(class, |all, octet| all & CLASSES[*octet as usize]) != 0
 }
 
 /// Whether this is a `token` (RFC 9110 §5.6.2).

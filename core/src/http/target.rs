@@ -53,19 +53,16 @@ pub(super) fn parse_path(method: &[u8], target: &[u8]) -> Result<Target, Refusal
 /// Splits what follows the authority, and checks every octet on the way.
 fn split(authority: Range<usize>, target: &[u8]) -> Result<Target, Refusal> {
     let start = authority.end;
-    let mark = memchr::memchr(b'?', &target[start..]).map(|at| start + at);
-    let path = start..mark.unwrap_or(target.len());
-    let query = mark.map_or(target.len(), |mark| mark + 1)..target.len();
-    // Cutting a fragment off, as `http::Uri` does, would serve another target than the one an access rule
-    // saw.
-    if memchr::memchr(b'#', target).is_some() {
-        return Err(REFUSED);
-    }
-    if !octets::all(octets::PATH, &target[path.clone()])
-        || !octets::all(octets::QUERY, &target[query.clone()])
-    {
-        return Err(Refusal::answer(400, Reason::HeaderSyntax));
-    }
+    let no_path = target[start..].iter().position(|octet| !octets::is(octets::PATH, *octet));
+    let path = start..no_path.map_or(target.len(), |len| start + len);
+    let query = match target[path.end..] {
+        [] => path.end..path.end,
+        [b'?', ref query @ ..] if octets::all(octets::QUERY, query) => path.end + 1..target.len(),
+        // Cutting a fragment off, as `http::Uri` does, would serve another target than the one an access rule
+        // saw.
+        _ if target.contains(&b'#') => return Err(REFUSED),
+        _ => return Err(Refusal::answer(400, Reason::HeaderSyntax)),
+    };
     Ok(Target { authority, path, query })
 }
 

@@ -126,7 +126,7 @@ impl Scan {
     fn advance_request_line(&mut self, line: &[u8], limits: &HeadLimits) -> Result<(), Refusal> {
         let mut seen = self.seen;
         if let Line::Method = self.line
-            && let Some(at) = memchr(b' ', &line[seen..])
+            && let Some(at) = line[seen..].iter().position(|octet| *octet == b' ')
         {
             seen += at + 1;
             self.line = Line::Target { start: seen };
