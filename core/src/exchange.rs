@@ -173,7 +173,9 @@ impl Exchange {
     /// As [`Exchange::set_token`], for a binding that answers "is it cancelled?" without a look at the exchange
     /// ([`Hooks::cancelled`](crate::Hooks::cancelled)). Who calls this looks at [`Exchange::cancelled`] afterwards.
     pub fn watch(&self, token: u64) {
-        self.token.store(token, Ordering::SeqCst);
+        // Within the inline callback this is the one thread that cancels.
+        let order = if self.is_dispatching() { Ordering::Relaxed } else { Ordering::SeqCst };
+        self.token.store(token, order);
     }
 
     /// Drops `value` on the reactor, outside every lock: for values whose end runs the program's code.

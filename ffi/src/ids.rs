@@ -233,8 +233,9 @@ pub(crate) fn admit(request: Request, queue: Option<Arc<Queue>>, pinned: bool) -
     // Nobody shares storage that was put by: see `vacate`.
     let held = Arc::get_mut(state.held.insert(storage.unwrap_or_default()))?;
     let exchange = held.fill(id, request, queue);
+    // Before the exchange knows it: a cancel that finds the id there finds it here too.
+    slot.live.store(id, Ordering::Release);
     exchange.watch(id);
-    slot.live.store(id, Ordering::SeqCst);
     // A cancel that came before the id was known has found no slot to tell.
     if let Some(reason) = exchange.cancelled() {
         cancel(id, reason);
@@ -344,7 +345,8 @@ pub(crate) fn release(id: RequestId) -> Result<(), Code> {
     let (slot, mut state) = open(id)?;
     state.references -= 1;
     if state.references == 0 {
-        slot.live.store(0, Ordering::SeqCst);
+        // Under the lock, where `open` looks again.
+        slot.live.store(0, Ordering::Relaxed);
         if !state.pinned {
             vacate(number_of(id), state);
         }
