@@ -8,6 +8,7 @@
 mod answer;
 mod content;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -85,11 +86,13 @@ pub enum Body<'a> {
 pub struct Request {
     exchange: Arc<Exchange>,
     slot: SlotState,
+    /// The answer is complete and no hook is set: the release has nothing to look at under the lock.
+    settled: AtomicBool,
 }
 
 impl Request {
     pub(crate) fn new(exchange: Arc<Exchange>, slot: SlotState) -> Self {
-        Self { exchange, slot }
+        Self { exchange, slot, settled: AtomicBool::new(false) }
     }
 
     /// The shared part, which outlives the release of this handle.
@@ -135,6 +138,7 @@ impl Request {
         }
         state.ready_hook_used = true;
         state.on_ready = Some(hook);
+        self.settled.store(false, Ordering::Relaxed);
         Ok(())
     }
 
@@ -245,6 +249,9 @@ impl Request {
 impl Drop for Request {
     fn drop(&mut self) {
         self.exchange.connection.load.leave(self.slot, self.exchange.link());
+        if *self.settled.get_mut() {
+            return;
+        }
         let mut state = self.exchange.lock();
         match state.answer.stage {
             _ if state.over => {}

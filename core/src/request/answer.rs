@@ -2,6 +2,7 @@
 //! connection's business; what waits of it lies in the exchange.
 
 use std::sync::MutexGuard;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -43,6 +44,7 @@ impl Request {
         state.answer.written = length;
         state.answer.head = Some(head);
         state.answer.stage = Stage::Finished;
+        self.settled.store(state.on_ready.is_none(), Ordering::Relaxed);
         self.exchange.unlock_and_touch(state);
         Ok(())
     }
