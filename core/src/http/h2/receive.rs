@@ -6,9 +6,11 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use h2::RecvStream;
+use h2::server::SendResponse;
 use http::HeaderMap;
 
 use super::Side;
+use super::answer::informational;
 use super::stream::Fate;
 use crate::connection::Connection;
 use crate::exchange::{ContentEnd, Exchange, State};
@@ -55,11 +57,6 @@ impl Receiving {
     /// Why nothing more comes, if so.
     pub(super) fn why_cut(&self) -> Option<Reason> {
         self.cut
-    }
-
-    /// Whether the peer still waits to be asked for its content; it is asked once.
-    pub(super) fn may_ask(&mut self) -> bool {
-        !std::mem::replace(&mut self.continued, true) && self.stream.is_some()
     }
 
     /// The next piece. No waker: the observer tells when more arrives.
@@ -154,6 +151,24 @@ impl Receiving {
         }
         if state.content.end.is_some() && state.content.waiting == 0 {
             self.stream = None;
+        }
+        Ok(())
+    }
+
+    /// Asks a peer that waits for it for the content, once, at the program's first read (RFC 9110 §10.1.1).
+    pub(super) fn ask(
+        &mut self,
+        respond: &mut SendResponse<Bytes>,
+        exchange: &Exchange,
+        state: &State,
+        side: &Side,
+    ) -> Result<(), Fate> {
+        let ask = state.content.asked && exchange.head.expects_continue() && state.content.received == 0;
+        if ask && !std::mem::replace(&mut self.continued, true) && self.stream.is_some() {
+            side.watch.expect_informational(exchange.stream);
+            respond
+                .send_informational(informational(100, None))
+                .map_err(|_| Fate::Gone(Reason::H2Protocol))?;
         }
         Ok(())
     }

@@ -6,7 +6,6 @@ use h2::RecvStream;
 use h2::server::SendResponse;
 
 use super::Side;
-use super::answer::informational;
 use super::gather::{Gather, Gathered};
 use super::receive::Receiving;
 use super::send::Sending;
@@ -183,19 +182,21 @@ impl Stream {
 
     fn step_serve(&mut self, connection: &mut Connection, side: &mut Side) -> Option<Fate> {
         let Stage::Serve(live) = &mut self.stage else { return None };
-        let exchange = live.exchange.clone();
+        let exchange = &*live.exchange;
         let mut state = exchange.lock();
-        let sent = self.sending.send(&mut self.respond, &exchange, &mut state, connection, side);
+        let sent = self.sending.send(&mut self.respond, exchange, &mut state, connection, side);
         let outcome = sent.and_then(|status| {
-            self.receiving.receive(&exchange, &mut state, connection, side)?;
-            self.ask_for_content(&exchange, &mut state, side)?;
+            self.receiving.receive(exchange, &mut state, connection, side)?;
+            if !self.sending.head_is_out() {
+                self.receiving.ask(&mut self.respond, exchange, &state, side)?;
+            }
             Ok(status)
         });
         let status = match outcome {
             Ok(status) => status,
             Err(fate) => return Some(fate),
         };
-        let (phase, due, expiry) = self.settle(&exchange, &mut state, connection, side);
+        let (phase, due, expiry) = run_clocks(&self.sending, exchange, &mut state, connection, side);
         self.held = Held {
             charged: exchange.held(&state) + self.receiving.unread(state.content.waiting),
             other: state.answer.queued,
@@ -203,76 +204,15 @@ impl Stream {
         let ready = exchange.take_ready(&mut state);
         drop(state);
         (self.due, self.expiry) = (due, expiry);
-        let Stage::Serve(live) = &mut self.stage else { return None };
         if let Some(status) = status {
             live.answered(connection, status, side.now);
         }
         live.books().sent = self.sending.sent();
         move_to(live.books(), phase, connection, side);
         for ready in ready.into_iter().flatten() {
-            connection.reactor.tell_ready(&exchange, ready);
+            connection.reactor.tell_ready(&live.exchange, ready);
         }
         None
-    }
-
-    /// 100 Continue goes out at the program's first read (RFC 9110 §10.1.1).
-    fn ask_for_content(&mut self, exchange: &Exchange, state: &mut State, side: &Side) -> Result<(), Fate> {
-        let ask = state.content.asked
-            && exchange.head.expects_continue()
-            && state.content.received == 0
-            && !self.sending.head_is_out();
-        if ask && self.receiving.may_ask() {
-            side.watch.expect_informational(self.id);
-            self.respond
-                .send_informational(informational(100, None))
-                .map_err(|_| Fate::Gone(Reason::H2Protocol))?;
-        }
-        Ok(())
-    }
-
-    /// Runs the one clock of the phase that the stream is in. Where two could apply, the later step wins.
-    fn settle(
-        &self,
-        exchange: &Exchange,
-        state: &mut State,
-        connection: &Connection,
-        side: &Side,
-    ) -> (Phase, Moment, Reason) {
-        let stalled = self.sending.is_stalled(side);
-        let wanted = state.content.wanted && state.content.waiting == 0 && state.content.end.is_none();
-        // Not the peer's delay: the handler's own clock goes on.
-        let awaited = wanted && !side.held_up;
-        let phase = match self.sending.tail_since() {
-            Some(_) => Phase::Flush,
-            None if stalled => Phase::Response,
-            None if awaited => Phase::Body,
-            None if self.sending.head_is_out() => Phase::Response,
-            None => Phase::Handler,
-        };
-        // A stream is charged only while its own window is the bottleneck; otherwise the connection is.
-        let own = !side.congested;
-        state.answer_clock.turn(phase == Phase::Response && stalled && own, side.now);
-        state.content_clock.turn(phase == Phase::Body, side.now);
-        state.handler_clock.turn(phase == Phase::Handler, side.now);
-        let limits = || exchange.limits(state);
-        let struck = match phase {
-            Phase::Flush => self.sending.tail_since().map(|since| {
-                (since.saturating_add(micros(connection.settings.flush_timeout)), Reason::FlushTimeout)
-            }),
-            Phase::Response if stalled => {
-                let clock = if own { &state.answer_clock } else { &side.clock };
-                clock.due(&limits().answer).map(|(due, strike)| (due, write_reason(strike)))
-            }
-            Phase::Body => {
-                state.content_clock.due(&limits().content).map(|(due, strike)| (due, body_reason(strike)))
-            }
-            Phase::Handler => {
-                state.handler_clock.due(&limits().handler).map(|(due, _)| (due, Reason::HandlerTimeout))
-            }
-            _ => None,
-        };
-        let (due, expiry) = struck.unwrap_or((NEVER, Reason::Internal));
-        (phase, due, expiry)
     }
 
     pub(super) fn due(&self) -> Moment {
@@ -393,6 +333,51 @@ impl Stream {
             side.watch.request_completed();
         }
     }
+}
+
+/// Runs the one clock of the phase that the stream is in. Where two could apply, the later step wins.
+fn run_clocks(
+    sending: &Sending,
+    exchange: &Exchange,
+    state: &mut State,
+    connection: &Connection,
+    side: &Side,
+) -> (Phase, Moment, Reason) {
+    let stalled = sending.is_stalled(side);
+    let wanted = state.content.wanted && state.content.waiting == 0 && state.content.end.is_none();
+    // Not the peer's delay: the handler's own clock goes on.
+    let awaited = wanted && !side.held_up;
+    let phase = match sending.tail_since() {
+        Some(_) => Phase::Flush,
+        None if stalled => Phase::Response,
+        None if awaited => Phase::Body,
+        None if sending.head_is_out() => Phase::Response,
+        None => Phase::Handler,
+    };
+    // A stream is charged only while its own window is the bottleneck; otherwise the connection is.
+    let own = !side.congested;
+    state.answer_clock.turn(phase == Phase::Response && stalled && own, side.now);
+    state.content_clock.turn(phase == Phase::Body, side.now);
+    state.handler_clock.turn(phase == Phase::Handler, side.now);
+    let limits = || exchange.limits(state);
+    let struck = match phase {
+        Phase::Flush => sending.tail_since().map(|since| {
+            (since.saturating_add(micros(connection.settings.flush_timeout)), Reason::FlushTimeout)
+        }),
+        Phase::Response if stalled => {
+            let clock = if own { &state.answer_clock } else { &side.clock };
+            clock.due(&limits().answer).map(|(due, strike)| (due, write_reason(strike)))
+        }
+        Phase::Body => {
+            state.content_clock.due(&limits().content).map(|(due, strike)| (due, body_reason(strike)))
+        }
+        Phase::Handler => {
+            state.handler_clock.due(&limits().handler).map(|(due, _)| (due, Reason::HandlerTimeout))
+        }
+        _ => None,
+    };
+    let (due, expiry) = struck.unwrap_or((NEVER, Reason::Internal));
+    (phase, due, expiry)
 }
 
 /// Moves a request to a phase, in its books, in the gauge of streams and among those that wait for the peer's content.
