@@ -415,6 +415,10 @@ impl State {
     }
 
     fn position(&self, id: u32) -> Result<usize, usize> {
+        // Answers of a burst go out, and end, in order.
+        if self.streams.front().is_some_and(|first| first.id == id) {
+            return Ok(0);
+        }
         self.streams.binary_search_by_key(&id, |stream| stream.id)
     }
 }
