@@ -119,7 +119,8 @@ pub(crate) struct Answer {
     pub(crate) queued: usize,
     pub(crate) announced: Option<u64>,
     pub(crate) written: u64,
-    pub(crate) trailers: Option<FieldLines>,
+    /// Apart: few answers have any, and every exchange is written as a whole.
+    pub(crate) trailers: Option<Box<FieldLines>>,
     pub(crate) armed: bool,
     pub(crate) waker: Option<Waker>,
 }

@@ -166,7 +166,7 @@ impl Request {
         let short = state.answer.announced.is_some_and(|announced| announced != state.answer.written)
             && !self.exchange.head.is_head();
         state.answer.stage = if short { Stage::Aborted } else { Stage::Finished };
-        state.answer.trailers = Some(trailers);
+        state.answer.trailers = (!trailers.wire().is_empty()).then(|| Box::new(trailers));
         self.exchange.unlock_and_touch(state);
         if short {
             return Err(RequestError::State("finished short of the announced content length: aborted"));

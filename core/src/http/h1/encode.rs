@@ -137,10 +137,10 @@ pub(crate) const CHUNK_END: &[u8] = b"\r\n";
 pub(crate) const CHUNK_OVERHEAD: usize = 20;
 
 /// Ends chunked content, with trailers or none.
-pub(crate) fn last_chunk(out: &mut Vec<u8>, trailers: &FieldLines) {
-    for piece in [b"0\r\n", trailers.wire(), b"\r\n"] {
-        out.extend_from_slice(piece);
-    }
+pub(crate) fn last_chunk(out: &mut Vec<u8>, trailers: Option<&FieldLines>) {
+    out.extend_from_slice(b"0\r\n");
+    out.extend_from_slice(trailers.map_or(&[], FieldLines::wire));
+    out.extend_from_slice(b"\r\n");
 }
 
 /// An answer that the library gives by itself: a refusal, a limit, a failed handler.
@@ -314,7 +314,7 @@ mod tests {
             assert!(out.starts_with(format!("{len:x}\r\n").as_bytes()));
             assert!(out.len() - len <= CHUNK_OVERHEAD);
             chunk(&mut out, b"");
-            last_chunk(&mut out, &trailers);
+            last_chunk(&mut out, Some(&trailers));
             let mut decoder = Chunked::new(&limits);
             let mut input = &out[..];
             assert_eq!(decoder.decode(&mut input), Ok(Decoded::Content(&content)));
@@ -326,7 +326,7 @@ mod tests {
     #[test]
     fn a_chunk_line_is_hexadecimal_up_to_the_largest_size() {
         assert_eq!(written(|out| begin_chunk(out, usize::MAX)), format!("{:x}\r\n", usize::MAX));
-        assert_eq!(written(|out| last_chunk(out, &FieldLines::new(Section::Trailer))), "0\r\n\r\n");
+        assert_eq!(written(|out| last_chunk(out, None)), "0\r\n\r\n");
     }
 
     #[test]

@@ -252,7 +252,7 @@ impl Serving {
                 let out = http1.output.buffer(&reactor.buffers);
                 // RFC 9110 6.5.1: trailers go to who asked for them.
                 let trailers = state.answer.trailers.take().filter(|_| self.live.exchange.head.te_trailers());
-                encode::last_chunk(out, &trailers.unwrap_or_else(no_trailers));
+                encode::last_chunk(out, trailers.as_deref());
             }
             return Taken::Complete;
         }
@@ -573,8 +573,4 @@ enum Fault {
 /// Codes were checked where the program gave them.
 fn code(status: u16) -> StatusCode {
     StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
-}
-
-fn no_trailers() -> crate::http::fields::FieldLines {
-    crate::http::fields::FieldLines::new(crate::http::fields::Section::Trailer)
 }

@@ -229,7 +229,7 @@ fn is_whole(answer: &Answer) -> bool {
 }
 
 fn has_trailers(answer: &Answer, framing: ResponseFraming) -> bool {
-    framing.sends_content() && answer.trailers.as_ref().is_some_and(|lines| !lines.wire().is_empty())
+    framing.sends_content() && answer.trailers.is_some()
 }
 
 /// Content that must not be sent (RFC 9110 §9.3.2, §15.3.5, §15.4.5).
