@@ -136,6 +136,11 @@ impl Connection {
         self.deadline.now()
     }
 
+    /// When this turn begins: [`Deadlines::begin`](crate::deadline::Deadlines::begin).
+    pub(crate) fn begin_turn(&self) -> Moment {
+        self.reactor.deadlines.begin()
+    }
+
     /// The clock as it was last read: within a turn, what costs nothing and is not older than the turn.
     pub(crate) fn latest(&self) -> Moment {
         self.reactor.deadlines.latest()

@@ -210,7 +210,7 @@ impl Reactor {
     fn watch(&self, code: impl FnOnce()) {
         let before = self.deadlines.last_read();
         let run = self.observe(code);
-        self.deadlines.now();
+        self.deadlines.read_behind_program();
         let (Some(limit), Some(run)) = (self.shared.settings.inline_stall, run) else { return };
         let took = self.deadlines.last_read().saturating_duration_since(before);
         if took > limit {

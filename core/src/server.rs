@@ -325,12 +325,17 @@ fn run_reactor(
     if let Some(hook) = &shared.hooks.thread {
         hook(Role::Reactor, true);
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let slept = Arc::new(AtomicBool::new(true));
+    let told = slept.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .on_thread_unpark(move || told.store(true, Ordering::Relaxed))
+        .build();
     match runtime {
         Ok(runtime) => {
             let tasks = LocalSet::new();
             tasks.block_on(&runtime, async {
-                let deadlines = Deadlines::new(shared.inboxes[index].coarse_now.clone());
+                let deadlines = Deadlines::new(shared.inboxes[index].coarse_now.clone(), Some(slept));
                 let reactor = Reactor::new(index, shared.clone(), shared.inboxes[index].clone(), deadlines);
                 if let Some(sockets) = sockets {
                     listener::accept(&reactor, sockets);

@@ -164,7 +164,7 @@ impl<'c, T: Transport> Http1<'c, T> {
     }
 
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<Verdict> {
-        self.connection.now();
+        self.connection.begin_turn();
         self.connection.info.link.attend(cx.waker());
         self.burst = 0;
         match self.connection.info.link.current_order() {

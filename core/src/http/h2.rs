@@ -170,7 +170,7 @@ impl<'h, T: Transport> Driver<'h, T> {
 
     fn turn(&mut self, connection: &mut Connection, cx: &mut Context<'_>) -> Poll<(End, Reason)> {
         connection.info.link.attend(cx.waker());
-        self.side.now = connection.now();
+        self.side.now = connection.begin_turn();
         self.side.watch.refill(self.side.now / 1000);
         let over = self.accept_all(connection, cx);
         self.note_socket(connection);
