@@ -47,6 +47,19 @@ use side::Side;
 use stream::{Fate, Stream};
 use streams::Streams;
 
+/// Turns that follow each other at once. What one has given to h2 goes out in the next, and does so while it is in the cache: behind
+/// the bursts of other connections it would not be.
+const TURNS: usize = 2;
+
+/// What a turn came to.
+enum Turn {
+    /// Nothing to do until somebody wakes us.
+    Wait,
+    /// h2 was given something, and sends it when it is polled again: once for all of it.
+    Again,
+    Over(End, Reason),
+}
+
 /// Room that lists of one turn keep while the connection is idle.
 const KEPT: usize = 4;
 
@@ -158,7 +171,7 @@ impl<'h, T: Transport> Driver<'h, T> {
     /// A panic, which is a bug of ours, goes on when the requests under way are ended: the program and the counts wait for that.
     /// The streams stay, since h2's handles may not be dropped before the panic goes on if it was h2's.
     fn poll(&mut self, connection: &mut Connection, cx: &mut Context<'_>) -> Poll<(End, Reason)> {
-        catch_unwind(AssertUnwindSafe(|| self.turn(connection, cx))).unwrap_or_else(|panic| {
+        catch_unwind(AssertUnwindSafe(|| self.take_turns(connection, cx))).unwrap_or_else(|panic| {
             for id in self.streams.ids() {
                 if let Some(stream) = self.streams.get(id) {
                     stream.end(Fate::Gone(Reason::Internal), connection, &mut self.side);
@@ -168,8 +181,20 @@ impl<'h, T: Transport> Driver<'h, T> {
         })
     }
 
-    fn turn(&mut self, connection: &mut Connection, cx: &mut Context<'_>) -> Poll<(End, Reason)> {
+    fn take_turns(&mut self, connection: &mut Connection, cx: &mut Context<'_>) -> Poll<(End, Reason)> {
         connection.info.link.attend(cx.waker());
+        for _ in 0..TURNS {
+            match self.turn(connection, cx) {
+                Turn::Wait => return Poll::Pending,
+                Turn::Again => {}
+                Turn::Over(end, reason) => return Poll::Ready((end, reason)),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn turn(&mut self, connection: &mut Connection, cx: &mut Context<'_>) -> Turn {
         self.side.now = connection.begin_turn();
         self.side.watch.refill(self.side.now / 1000);
         let over = self.accept_all(connection, cx);
@@ -178,27 +203,23 @@ impl<'h, T: Transport> Driver<'h, T> {
         if let Some(outcome) = over {
             let reason = self.reason_of_end(outcome, connection);
             self.end_all(reason, connection);
-            return Poll::Ready((End::Close, reason));
+            return Turn::Over(End::Close, reason);
         }
         busy |= self.open_fresh(connection);
         busy |= self.serve_touched(connection);
         busy |= self.serve_unfinished(connection);
         self.note_window(connection);
         match self.judge(busy, connection) {
-            Some(over) => {
-                self.end_all(over.1, connection);
-                return Poll::Ready(over);
+            Some((end, reason)) => {
+                self.end_all(reason, connection);
+                return Turn::Over(end, reason);
             }
             None => busy |= mem::take(&mut self.phases.moved),
-        }
-        if busy {
-            // What h2 was given goes out when it is polled again: once for all of it.
-            cx.waker().wake_by_ref();
         }
         self.count_glitches(connection);
         self.hold(connection);
         connection.wake_at(self.due(connection), cx);
-        Poll::Pending
+        if busy { Turn::Again } else { Turn::Wait }
     }
 
     /// Drives h2 and collects the streams that the peer has opened. `Some`: h2 is done.
