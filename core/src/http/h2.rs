@@ -94,12 +94,17 @@ async fn drive<T: Transport>(
     let observer = Observer::new(line, watch.clone());
     let mut handshake = Box::pin(settings::builder(&connection.settings).handshake(observer));
     let due = since + micros(connection.settings.h2_preface_timeout);
-    let opened = std::future::poll_fn(|cx| match Pin::new(&mut handshake).poll(cx) {
-        Poll::Ready(Ok(h2)) => Poll::Ready(Ok(h2)),
-        Poll::Ready(Err(error)) => Poll::Ready(Err(error.get_io().map_or(Reason::H2Protocol, reason_of_io))),
-        Poll::Pending => {
-            let over = handle.ended().or_else(|| connection.struck(cx, due, Reason::H2PrefaceTimeout));
-            over.map_or(Poll::Pending, |reason| Poll::Ready(Err(reason)))
+    let opened = std::future::poll_fn(|cx| {
+        handle.begin_turn();
+        match Pin::new(&mut handshake).poll(cx) {
+            Poll::Ready(Ok(h2)) => Poll::Ready(Ok(h2)),
+            Poll::Ready(Err(error)) => {
+                Poll::Ready(Err(error.get_io().map_or(Reason::H2Protocol, reason_of_io)))
+            }
+            Poll::Pending => {
+                let over = handle.ended().or_else(|| connection.struck(cx, due, Reason::H2PrefaceTimeout));
+                over.map_or(Poll::Pending, |reason| Poll::Ready(Err(reason)))
+            }
         }
     })
     .await;
@@ -196,6 +201,7 @@ impl<'h, T: Transport> Driver<'h, T> {
 
     fn turn(&mut self, connection: &mut Connection, cx: &mut Context<'_>) -> Turn {
         self.side.now = connection.begin_turn();
+        self.line.begin_turn();
         self.side.watch.refill(self.side.now / 1000);
         let over = self.accept_all(connection, cx);
         self.note_socket(connection);

@@ -22,17 +22,29 @@ pub(super) struct LineHandle<T: Transport>(Rc<Shared<T>>);
 struct Shared<T: Transport> {
     wire: RefCell<Wire<T>>,
     blocked: Cell<bool>,
+    /// This turn has read all that was there, and will be woken by more.
+    drained: Cell<bool>,
     ended: Cell<Option<Reason>>,
 }
 
 /// Splits a wire into the half for h2 and the half for the driver.
 pub(super) fn split<T: Transport>(wire: Wire<T>) -> (Line<T>, LineHandle<T>) {
-    let shared =
-        Rc::new(Shared { wire: RefCell::new(wire), blocked: Cell::new(false), ended: Cell::new(None) });
+    let shared = Rc::new(Shared {
+        wire: RefCell::new(wire),
+        blocked: Cell::new(false),
+        drained: Cell::new(false),
+        ended: Cell::new(None),
+    });
     (Line(shared.clone()), LineHandle(shared))
 }
 
 impl<T: Transport> LineHandle<T> {
+    /// h2 is about to be polled, maybe often: it asks for octets before each stream that it hands over, and all the way down to the
+    /// socket is a fiftieth of a small request.
+    pub(super) fn begin_turn(&self) {
+        self.0.drained.set(false);
+    }
+
     /// Whether the socket refuses octets now.
     pub(super) fn is_blocked(&self) -> bool {
         self.0.blocked.get()
@@ -66,14 +78,17 @@ impl<T: Transport> AsyncRead for Line<T> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.0.ended.get().is_some() {
+        if self.0.drained.get() || self.0.ended.get().is_some() {
             return Poll::Pending;
         }
         let before = buffer.filled().len();
         let end = match self.io(|wire| wire.poll_read(cx, buffer)) {
             Poll::Ready(Ok(())) if buffer.filled().len() == before => Reason::PeerClosed,
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => reason_of_io(&error),
-            outcome => return outcome,
+            outcome => {
+                self.0.drained.set(outcome.is_pending());
+                return outcome;
+            }
         };
         self.0.ended.set(Some(end));
         Poll::Pending
