@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,6 +107,15 @@ void talk(const bartizan_server *server, const char *request, char *buf, size_t 
     say(peer, request);
     CHECK(hear(peer, buf, cap, NULL) >= 0);
     close(peer);
+}
+
+int readable(const bartizan_queue *queue, int timeout_ms) {
+    struct pollfd waiting;
+    waiting.fd = (int)bartizan_queue_fd(queue);
+    waiting.events = POLLIN;
+    waiting.revents = 0;
+    CHECK(waiting.fd >= 0);
+    return poll(&waiting, 1, timeout_ms);
 }
 
 void nap(long ms) {

@@ -29,8 +29,13 @@ int dial(const bartizan_server *server);
 void say(int peer, const char *octets);
 /* Reads until the peer closes or `until` has come; NUL-terminated, at most cap - 1. -1 after 10 s of silence or a reset. */
 long hear(int peer, char *buf, size_t cap, const char *until);
+/* A request behind whose answer the connection ends. */
+#define GET(target) "GET " target " HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n"
 /* One request on a connection of its own, the answer in `buf`. */
 void talk(const bartizan_server *server, const char *request, char *buf, size_t cap);
+
+/* poll for the queue's descriptor: 1 = readable. */
+int readable(const bartizan_queue *queue, int timeout_ms);
 
 void nap(long ms);
 

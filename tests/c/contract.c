@@ -13,7 +13,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define LAST(target) "GET " target " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int workers, reactors, stopped, drops, cancels, logged, escaped, too_fine;
@@ -174,13 +173,13 @@ static void a_view_holds_everything(void) {
 
 static void informational_answers_come_first(void) {
     const char *progress = NULL, *hints = NULL;
-    talk(server, LAST("/hints"), reply, sizeof reply);
+    talk(server, GET("/hints"), reply, sizeof reply);
     CHECK((progress = strstr(reply, "HTTP/1.1 102")) == reply && (hints = strstr(reply, "HTTP/1.1 103")) > progress);
     CHECK(strstr(hints, "link: </a>\r\n") && strstr(hints, "\r\n\r\nhinted"));
 }
 
 static void framing_and_control_octets_are_the_librarys(void) {
-    talk(server, LAST("/forbidden"), reply, sizeof reply);
+    talk(server, GET("/forbidden"), reply, sizeof reply);
     CHECK(strstr(reply, "HTTP/1.1 200") == reply && strstr(reply, "\r\n\r\nclean"));
 }
 
@@ -196,7 +195,7 @@ static void cancel_hooks_that_come_too_late_are_called_at_once(void) {
     struct linger reset = {1, 0};
     int turns, before = locked(&drops), peer = dial(server);
     uint32_t reason = 0;
-    say(peer, LAST("/keep"));
+    say(peer, GET("/keep"));
     request = await_kept();
     EXPECT(BARTIZAN_OK, bartizan_request_cancelled(request, &reason));
     CHECK(!reason);
@@ -218,7 +217,7 @@ static void limits_of_a_request_move_while_it_lives(void) {
     int64_t left = 0;
     size_t i;
     int peer = dial(server);
-    say(peer, LAST("/keep"));
+    say(peer, GET("/keep"));
     request = await_kept();
     for (i = 0; i < sizeof KEYS / sizeof *KEYS; i++) {
         EXPECT(BARTIZAN_OK, bartizan_request_set_text(request, KEYS[i], "off", BARTIZAN_NTS));
@@ -273,7 +272,7 @@ static void the_numbers_have_room_to_grow(void) {
 static void a_drain_can_be_hurried(void) {
     bartizan_request request;
     int peer = dial(server);
-    say(peer, LAST("/keep"));
+    say(peer, GET("/keep"));
     request = await_kept();
     EXPECT(BARTIZAN_E_TIMEOUT, bartizan_server_wait(server, 0));
     EXPECT(BARTIZAN_E_VALUE, bartizan_server_shutdown(server, -2));
@@ -365,18 +364,18 @@ static void listeners_of_every_kind_have_their_number(void) {
     bartizan_config_free(config);
     CHECK(locked(&logged) > before && !locked(&escaped) && !locked(&too_fine));
 
-    talk(server, LAST("/0"), reply, sizeof reply);
+    talk(server, GET("/0"), reply, sizeof reply);
     CHECK(strstr(reply, "plain") && locked(&seen_listener) == 0);
     EXPECT(BARTIZAN_OK, bartizan_server_address(server, 1, address, sizeof address, &size));
     CHECK(!strncmp(address, "[::1]:", 6) && atoi(address + 6) > 0);
     EXPECT(BARTIZAN_OK, bartizan_server_address(server, 2, address, sizeof address, &size));
     CHECK(!strcmp(address, path));
     peer = dial_unix(path + 5);
-    say(peer, LAST("/2"));
+    say(peer, GET("/2"));
     CHECK(hear(peer, reply, sizeof reply, NULL) > 0 && strstr(reply, "plain") && locked(&seen_listener) == 2);
     close(peer);
     peer = dial_unix(path + 5);
-    say(peer, LAST("/a-target-of-more-than-twenty-octets"));
+    say(peer, GET("/a-target-of-more-than-twenty-octets"));
     CHECK(hear(peer, reply, sizeof reply, NULL) > 0 && strstr(reply, "HTTP/1.1 414") == reply);
     close(peer);
     EXPECT(BARTIZAN_OK, bartizan_server_address(server, 3, address, sizeof address, &size));
@@ -407,7 +406,7 @@ static void proxy_headers_need_somebody_to_trust(void) {
     EXPECT(BARTIZAN_OK, bartizan_config_trust_proxy(config, 0, "127.0.0.1", NULL));
     EXPECT(BARTIZAN_OK, bartizan_server_start(config, &server, NULL));
     bartizan_config_free(config);
-    talk(server, "PROXY TCP4 192.0.2.7 192.0.2.8 1234 443\r\n" LAST("/"), reply, sizeof reply);
+    talk(server, "PROXY TCP4 192.0.2.7 192.0.2.8 1234 443\r\n" GET("/"), reply, sizeof reply);
     CHECK(strstr(reply, "\r\n\r\nplain"));
     stop(server);
 }

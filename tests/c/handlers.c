@@ -8,7 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define GET(target) "GET " target " HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;

@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #define REQUEST(target) "GET " target " HTTP/1.1\r\nHost: a\r\n\r\n"
-#define LAST(target) "GET " target " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
@@ -145,7 +144,7 @@ static void a_second_answer_changes_nothing(void) {
     pthread_mutex_lock(&lock);
     told_of_second_answers = 0;
     pthread_mutex_unlock(&lock);
-    talk(server, LAST("/twice"), reply, sizeof reply);
+    talk(server, GET("/twice"), reply, sizeof reply);
     CHECK(strstr(reply, "HTTP/1.1 200") == reply && strstr(reply, "\r\n\r\nfirst") && !strstr(reply, "second"));
     for (turns = 0; turns < 100 && !told; turns++) {
         nap(50);
@@ -158,7 +157,7 @@ static void a_second_answer_changes_nothing(void) {
 
 static void nothing_is_written_after_the_end(void) {
     int peer;
-    talk(server, LAST("/after"), reply, sizeof reply);
+    talk(server, GET("/after"), reply, sizeof reply);
     CHECK(strstr(reply, "5\r\nwhole\r\n0\r\n\r\n"));
     peer = dial(server);
     say(peer, REQUEST("/abort"));
@@ -194,10 +193,10 @@ static void octets_that_are_no_text_are_told_by_a_flag(void) {
     REFUSES(BARTIZAN_E_VALUE, "1", bartizan_config_set_text(config, BARTIZAN_BACKLOG, "1\xff", 2, &error));
     REFUSES(BARTIZAN_E_VALUE, "UTF-8", bartizan_config_listen(config, "\xff:1", NULL, NULL, &error));
     bartizan_config_free(config);
-    talk(server, LAST("/\xc3\xbc"), reply, sizeof reply);
+    talk(server, GET("/\xc3\xbc"), reply, sizeof reply);
     CHECK(strstr(reply, "\r\n\r\noctets"));
     /* The parser of targets takes text alone. */
-    talk(server, LAST("/\xff"), reply, sizeof reply);
+    talk(server, GET("/\xff"), reply, sizeof reply);
     CHECK(strstr(reply, "HTTP/1.1 400") == reply);
 }
 
@@ -206,7 +205,7 @@ static void blocking_on_a_thread_of_the_library_is_refused(void) {
     pthread_mutex_lock(&lock);
     before = deadlocks;
     pthread_mutex_unlock(&lock);
-    talk(server, LAST("/block"), reply, sizeof reply);
+    talk(server, GET("/block"), reply, sizeof reply);
     CHECK(strstr(reply, "HTTP/1.1 200") == reply && strstr(reply, "\r\n\r\nok"));
     for (turns = 0; turns < 100 && !told; turns++) {
         nap(50);
@@ -224,7 +223,7 @@ static void a_request_that_is_never_answered_is_504(void) {
     int64_t left = 0;
     int peer = dial(server);
     metrics.struct_size = sizeof metrics;
-    say(peer, LAST("/keep"));
+    say(peer, GET("/keep"));
     request = await_kept();
     EXPECT(BARTIZAN_OK, bartizan_request_remaining(request, BARTIZAN_HANDLER_TIMEOUT_MS, &left));
     CHECK(left > 0 && left <= 30000);
@@ -275,7 +274,7 @@ static void a_consumer_that_is_too_slow_gets_no_more_than_the_cap(void) {
     server = serve(config);
     for (i = 0; i < PEERS; i++) {
         peers[i] = dial(server);
-        say(peers[i], LAST("/"));
+        say(peers[i], GET("/"));
     }
     metrics.struct_size = sizeof metrics;
     for (i = 0; i < 200 && metrics.requests_ended < PEERS - CAP; i++) {

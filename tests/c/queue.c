@@ -2,24 +2,13 @@
 #define _POSIX_C_SOURCE 200809L
 #include "check.h"
 
-#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define GET(target) "GET " target " HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n"
 #define ALL (UINT64_C(1) << BARTIZAN_EV_CONNECTION | UINT64_C(1) << BARTIZAN_EV_LOG | UINT64_C(1) << BARTIZAN_EV_REQUEST_END)
-
-static int readable(bartizan_queue *queue, int timeout_ms) {
-    struct pollfd waiting;
-    waiting.fd = (int)bartizan_queue_fd(queue);
-    waiting.events = POLLIN;
-    waiting.revents = 0;
-    CHECK(waiting.fd >= 0);
-    return poll(&waiting, 1, timeout_ms);
-}
 
 static bartizan_server *serve_queue(bartizan_queue **queue, uint64_t mask) {
     bartizan_config *config = bartizan_config_new();

@@ -2,24 +2,14 @@
 #define _POSIX_C_SOURCE 200809L
 #include "check.h"
 
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define LAST(target) "GET " target " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 #define MASK(kind) (UINT64_C(1) << (kind))
 
 static char reply[512];
-
-static int readable(bartizan_queue *queue, int timeout_ms) {
-    struct pollfd waiting;
-    waiting.fd = (int)bartizan_queue_fd(queue);
-    waiting.events = POLLIN;
-    waiting.revents = 0;
-    return poll(&waiting, 1, timeout_ms);
-}
 
 /* The next event of `kind`; others on the way are given back. */
 static bartizan_event await(bartizan_queue *queue, uint32_t kind) {
@@ -90,7 +80,7 @@ static void several_queues_take_turns_and_all_hear_the_end(void) {
     bartizan_config_free(config);
     for (i = 0; i < PEERS; i++) {
         peers[i] = dial(server);
-        say(peers[i], LAST("/"));
+        say(peers[i], GET("/"));
     }
     await_waiting(server, PEERS);
     /* All of them before any is answered: ends overtake requests that nobody has taken. */
@@ -149,7 +139,7 @@ static void a_burst_costs_one_wakeup_and_comes_in_one_batch(void) {
     before = sample(server, "\nbartizan_queue_wakeups_total{queue=\"0\"} ");
     for (i = 0; i < BURST; i++) {
         peers[i] = dial(server);
-        say(peers[i], LAST("/"));
+        say(peers[i], GET("/"));
     }
     await_waiting(server, BURST);
     /* Counted when they are dispatched, in the queue at the end of the reactor's turn. */
@@ -189,7 +179,7 @@ static void what_was_given_comes_back_as_an_event(void) {
     EXPECT(BARTIZAN_OK, bartizan_config_on_connection(config, on_connection, &hook_data, NULL, NULL));
     server = serve(config);
     peer = dial(server);
-    say(peer, LAST("/"));
+    say(peer, GET("/"));
     event = await(queue, BARTIZAN_EV_REQUEST);
     EXPECT(BARTIZAN_OK, bartizan_request_tag(event.request, 9));
     EXPECT(BARTIZAN_OK, bartizan_respond_owned(event.request, 200, NULL, 0, content, sizeof content, no_drop, content));

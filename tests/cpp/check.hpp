@@ -14,7 +14,6 @@ extern "C" {
 #include "../c/check.h"
 }
 
-#define GET(target) "GET " target " HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n"
 #define POST(fields) "POST / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n" fields "\r\n"
 
 /* The expression throws bartizan::error with this code, and the words are in its message. */
