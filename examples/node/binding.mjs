@@ -115,10 +115,12 @@ export const c = {
   body_arm: declare('int32_t bartizan_body_arm(uint64_t request)'),
   body_trailers: declare('int32_t bartizan_body_trailers(uint64_t request, void *trailers, void *n)'),
   respond: declare(
-    'int32_t bartizan_respond(uint64_t request, uint32_t code, const bartizan_header *headers, size_t count, void *body, size_t len)',
+    'int32_t bartizan_respond(uint64_t request, uint32_t code, const bartizan_header *headers, size_t count, ' +
+      'void *body, size_t len)',
   ),
   response_begin: declare(
-    'int32_t bartizan_response_begin(uint64_t request, uint32_t code, const bartizan_header *headers, size_t count, int64_t content_length)',
+    'int32_t bartizan_response_begin(uint64_t request, uint32_t code, const bartizan_header *headers, size_t count, ' +
+      'int64_t content_length)',
   ),
   response_write: declare(
     'int32_t bartizan_response_write(uint64_t request, void *buf, size_t len, int64_t timeout_ms, void *accepted)',

@@ -1,6 +1,6 @@
 """Callbacks of C made by ctypes, registered while the collector works: the library holds a number, and the program holds what the
-number stands for until drop gives it back. The last argument is the mode. Prints "ready" with the address, serves until SIGTERM, and
-tells then what came back."""
+number stands for until drop gives it back. The last argument is the mode. Prints "ready" with the address, serves until SIGTERM,
+and tells then what came back."""
 
 import ctypes as ct
 import gc

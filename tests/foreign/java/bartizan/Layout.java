@@ -17,7 +17,8 @@ final class Layout {
             for (String field : type.getClass().getAnnotation(Structure.FieldOrder.class).value()) {
                 var member = type.getClass().getField(field).getType();
                 int size = member.isArray() ? 24 : member == int.class ? 4
-                        : Structure.class.isAssignableFrom(member) ? Structure.newInstance(member.asSubclass(Structure.class)).size() : 8;
+                        : !Structure.class.isAssignableFrom(member) ? 8
+                        : Structure.newInstance(member.asSubclass(Structure.class)).size();
                 System.out.printf("field %s %s %d %d%n", name, field, type.at(field), size);
             }
         }
