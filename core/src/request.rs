@@ -105,7 +105,7 @@ impl Request {
         self.exchange.connection.load.start(&mut self.slot)
     }
 
-    /// `Ok` while the exchange lives; the reason once cancel was raised. After [`Reason::PeerClosed`] an answer may still go out.
+    /// `None` while the exchange lives; the reason once cancel was raised. After [`Reason::PeerClosed`] an answer may still go out.
     pub fn cancelled(&self) -> Option<Reason> {
         self.exchange.cancelled()
     }

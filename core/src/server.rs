@@ -22,7 +22,6 @@ use crate::deadline::Deadlines;
 use crate::dispatch::{self, Dispatcher};
 use crate::error::{Error, ErrorKind};
 use crate::event::LogLevel;
-use crate::http::head::HeadLimits;
 use crate::link::{Inbox, lock};
 use crate::listener::{self, Bound};
 use crate::pressure::Pressure;
@@ -359,16 +358,6 @@ fn run_reactor(
     }
     if let Some(hook) = &shared.hooks.thread {
         hook(Role::Reactor, false);
-    }
-}
-
-/// The caps of a header section under these settings.
-pub(crate) fn head_limits(settings: &Settings) -> HeadLimits {
-    HeadLimits {
-        max_header_bytes: settings.max_header_bytes,
-        max_header_fields: settings.max_header_fields,
-        max_cookie_fields: settings.max_cookie_fields,
-        max_target_bytes: settings.max_target_bytes,
     }
 }
 

@@ -50,8 +50,9 @@ impl Transport for TcpStream {
         self.try_io(Interest::READABLE, || Ok(())).is_ok()
     }
 
-    // Past the C library: in a process of several threads, which a host is, glibc 2.36 makes recv and send cancellation points by two
-    // locked instructions each, beside a system call 80 ns (of the 11 us of a small request). Nobody may cancel a reactor anyway.
+    // Past the C library: in a process of several threads, which a host is, glibc 2.36 makes recv and send cancellation points by
+    // two locked instructions each, beside a system call 80 ns (of the 11 us of a small request). Nobody may cancel a reactor
+    // anyway.
 
     fn poll_receive(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if buf.initialized().len() < buf.capacity() {
@@ -97,8 +98,9 @@ impl Transport for TcpStream {
     }
 }
 
-/// Receives or sends on a socket that was ready. `None`: it is not any more. One that moved some octets, but not as many as it could,
-/// has no more to move until the next edge (epoll(7)): tokio is told so, as its own reads and writes tell it, and spares a system call.
+/// Receives or sends on a socket that was ready. `None`: it is not any more. One that moved some octets, but not as many as it
+/// could, has no more to move until the next edge (epoll(7)): tokio is told so, as by its own reads and writes, which spares a
+/// system call.
 fn move_octets(
     socket: &TcpStream,
     interest: Interest,

@@ -1,5 +1,6 @@
 //! The ids of requests: a table of slots in which every look-up is checked, so that a released, foreign or random number is
-//! an error and never memory. Safe code only; what a slot holds is `view.rs`, what is done with it the files behind.
+//! an error and never memory. Safe code but for one question to the C library; what a slot holds is `view.rs`, what is done with
+//! it the files behind.
 //!
 //! An id is `tag | generation | slot`, below 2^53. Slots are reused first-in first-out per shard and a generation has 31 bits:
 //! at 100,000 requests a second an id comes round after a month. A look-up takes the slot's own lock and no other; taking and

@@ -1,5 +1,5 @@
-//! What of an exchange changes while it lives, and the words for it: both directions, their limits and clocks, and how it ended. Who
-//! changes it, under its lock, are `../exchange.rs`, the program's handle and the connection.
+//! What of an exchange changes while it lives, and the words for it: both directions, their limits and clocks, and how it ended.
+//! Who changes it, under its lock, are `../exchange.rs`, the program's handle and the connection.
 
 use std::sync::Arc;
 use std::task::Waker;

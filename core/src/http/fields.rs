@@ -225,7 +225,7 @@ mod tests {
     fn names_are_tokens() {
         for bad in [&b""[..], b"a b", b"a:", b" a", b"a\r\nb", b"a\0", b"\xc3\xa9", b"(a)", b"a\n"] {
             let refused = one(Section::Header, bad, b"x");
-            assert!(refused.is_err_and(|text| text.ends_with("is not a token"))); // RFC 9110 5.6.2
+            assert!(refused.is_err_and(|text| text.ends_with("is not a token"))); // RFC 9110 §5.6.2
         }
         assert!(one(Section::Header, &[b'a'; 65536], b"x").is_err());
         assert!(one(Section::Header, &[b'a'; 65535], b"x").is_ok());
@@ -236,7 +236,7 @@ mod tests {
         for octet in 0..=255_u8 {
             let valid = one(Section::Header, b"x", &[b'a', octet, b'b']).is_ok();
             let control = octet < b' ' && octet != b'\t' || octet == 0x7f;
-            assert_eq!(valid, !control, "{octet:#x}"); // RFC 9110 5.5
+            assert_eq!(valid, !control, "{octet:#x}"); // RFC 9110 §5.5
         }
         assert!(one(Section::Header, b"x", b"a\r\nset-cookie: b").is_err()); // response splitting
     }
@@ -260,7 +260,7 @@ mod tests {
     fn a_trailer_section_takes_only_trailer_fields() {
         assert!(one(Section::Trailer, b"x-sum", b"1").is_ok());
         let refused = one(Section::Trailer, b"Set-Cookie", b"1");
-        assert!(refused.is_err_and(|text| text.contains("trailer"))); // RFC 9110 6.5.1
+        assert!(refused.is_err_and(|text| text.contains("trailer"))); // RFC 9110 §6.5.1
     }
 
     #[test]

@@ -24,7 +24,7 @@ use bytes::Bytes;
 
 use crate::buffer::Input;
 use crate::connection::{Connection, End, Held, Protocol, reason_of_io};
-use crate::deadline::{Moment, PhaseClock, Strike, micros};
+use crate::deadline::{Moment, PhaseClock, micros};
 use crate::http::head::{Framing, Head, HeadLimits, Version};
 use crate::http::live::{Books, Live};
 use crate::link::Order;
@@ -136,7 +136,7 @@ impl<'c, T: Transport> Http1<'c, T> {
         let now = connection.now();
         connection.enter(Phase::Header, now);
         Self {
-            limits: crate::server::head_limits(&connection.settings),
+            limits: HeadLimits::of(&connection.settings),
             connection,
             wire,
             input: Input::default(),
@@ -405,22 +405,4 @@ fn over(end: End, reason: Reason) -> Step {
 /// The peer went between messages: an end without close_notify is common there, and nothing is lost by it.
 fn at_rest(reason: Reason) -> Reason {
     if reason == Reason::TlsShutdown { Reason::PeerClosed } else { reason }
-}
-
-/// Which limit of the content struck.
-fn body_reason(strike: Strike) -> Reason {
-    match strike {
-        Strike::Idle => Reason::BodyIdle,
-        Strike::Rate => Reason::BodyRate,
-        Strike::Total => Reason::BodyTimeout,
-    }
-}
-
-/// Which limit of the answer struck.
-fn write_reason(strike: Strike) -> Reason {
-    match strike {
-        Strike::Idle => Reason::WriteIdle,
-        Strike::Rate => Reason::WriteRate,
-        Strike::Total => Reason::WriteTimeout,
-    }
 }

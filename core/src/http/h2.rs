@@ -47,8 +47,8 @@ use side::Side;
 use stream::{Fate, Stream};
 use streams::Streams;
 
-/// Turns that follow each other at once. What one has given to h2 goes out in the next, and does so while it is in the cache: behind
-/// the bursts of other connections it would not be.
+/// Turns that follow each other at once. What one has given to h2 goes out in the next, and does so while it is in the cache:
+/// behind the bursts of other connections it would not be.
 const TURNS: usize = 2;
 
 /// What a turn came to.

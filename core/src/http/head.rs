@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use crate::http::target::Target;
 use crate::reason::Reason;
+use crate::settings::Settings;
 
 mod h2;
 
@@ -301,6 +302,17 @@ pub(crate) struct HeadLimits {
     /// HTTP/2 only: crumbs of a cookie, counted apart.
     pub(crate) max_cookie_fields: usize,
     pub(crate) max_target_bytes: usize,
+}
+
+impl HeadLimits {
+    pub(crate) fn of(settings: &Settings) -> Self {
+        Self {
+            max_header_bytes: settings.max_header_bytes,
+            max_header_fields: settings.max_header_fields,
+            max_cookie_fields: settings.max_cookie_fields,
+            max_target_bytes: settings.max_target_bytes,
+        }
+    }
 }
 
 /// Why a message is refused, and what the peer is told.

@@ -7,19 +7,16 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::connection::{Connection, unix_time};
-use crate::counters::CODES;
 use crate::counters::{
-    ANSWERED, CODE, ENDED, HANDLER_SECONDS, PROTOCOLS, REQUEST_SECONDS, STARTED, UNANSWERED, code_index,
+    ANSWERED, CODE, CODES, ENDED, HANDLER_SECONDS, REQUEST_SECONDS, STARTED, UNANSWERED, code_index,
     protocol_index,
 };
-use crate::deadline::Moment;
+use crate::deadline::{Moment, Strike};
 use crate::event::RequestRecord;
 use crate::exchange::{Exchange, Failure, Outcome, Stage, State};
 use crate::http::head::Head;
 use crate::phase::Phase;
 use crate::reason::Reason;
-
-const _: () = assert!(PROTOCOLS == 4);
 
 /// A request under way, from the connection's side.
 pub(crate) struct Live {
@@ -99,7 +96,7 @@ impl Books {
         let protocol = protocol_index(connection.protocol);
         connection.reactor.tally.write(connection.listener.index, |cells| {
             cells.inc(CODE, protocol * CODES + code_index(self.status));
-            cells.inc(ENDED, protocol * Reason::COUNT + reason.id() as usize - 1);
+            cells.inc(ENDED, protocol * Reason::COUNT + reason.index());
             cells.observe(REQUEST_SECONDS, protocol, Duration::from_micros(now.saturating_sub(self.began)));
             if facts.unanswered {
                 cells.inc(UNANSWERED, 0);
@@ -230,5 +227,23 @@ pub(crate) struct Raised {
 impl Raised {
     pub(crate) fn tell(self, connection: &Connection, live: &Live) {
         connection.reactor.tell_cancelled(&live.exchange, self.reason, self.hook);
+    }
+}
+
+/// Which limit of the content struck.
+pub(crate) fn body_reason(strike: Strike) -> Reason {
+    match strike {
+        Strike::Idle => Reason::BodyIdle,
+        Strike::Rate => Reason::BodyRate,
+        Strike::Total => Reason::BodyTimeout,
+    }
+}
+
+/// Which limit of the answer struck.
+pub(crate) fn write_reason(strike: Strike) -> Reason {
+    match strike {
+        Strike::Idle => Reason::WriteIdle,
+        Strike::Rate => Reason::WriteRate,
+        Strike::Total => Reason::WriteTimeout,
     }
 }

@@ -63,7 +63,7 @@ impl Request {
         let lines = lines(Section::Header, fields)?;
         let mut state = self.awaited()?;
         if self.exchange.head.version() == Version::Http10 {
-            // RFC 9110 15.2: a server must not send a 1xx response to an HTTP/1.0 client.
+            // RFC 9110 §15.2: a server must not send a 1xx response to an HTTP/1.0 client.
             return Ok(());
         }
         state.answer.informational.push(AnswerHead { status, lines });

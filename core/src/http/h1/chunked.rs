@@ -310,7 +310,7 @@ mod tests {
 
     #[test]
     fn forbidden_trailers_are_dropped() {
-        complete("0\r\nContent-Length: 5\r\nX: y\r\n\r\n", "", "x\0y\0"); // RFC 9110 6.5.1
+        complete("0\r\nContent-Length: 5\r\nX: y\r\n\r\n", "", "x\0y\0"); // RFC 9110 §6.5.1
         complete("0\r\nHost: b\r\nTransfer-Encoding: chunked\r\n\r\n", "", "");
     }
 
@@ -318,16 +318,16 @@ mod tests {
     fn a_cut_coding_is_never_complete() {
         let whole = b"5;x\r\nhello\r\n0\r\nX: y\r\n\r\n";
         for len in 0..whole.len() {
-            assert!(outcome(&whole[..len]).is_ok_and(|outcome| outcome.trailers.is_none()), "{len}"); // RFC 9112 8
+            assert!(outcome(&whole[..len]).is_ok_and(|outcome| outcome.trailers.is_none()), "{len}"); // RFC 9112 §8
         }
     }
 
     #[test]
     fn malformed_codings_are_refused() {
         for bad in [
-            "\r\n",                        // RFC 9112 7.1: at least one digit
-            ";a\r\n",                      // RFC 9112 7.1
-            "g\r\n",                       // RFC 9112 7.1
+            "\r\n",                        // RFC 9112 §7.1: at least one digit
+            ";a\r\n",                      // RFC 9112 §7.1
+            "g\r\n",                       // RFC 9112 §7.1
             "+5\r\nhello\r\n",             // sign
             "-5\r\nhello\r\n",             // sign
             "0x5\r\nhello\r\n",            // prefix
@@ -335,9 +335,9 @@ mod tests {
             "5 \r\nhello\r\n",             // whitespace
             "5\t\r\nhello\r\n",            // whitespace
             "5 ;a\r\nhello\r\n",           // whitespace
-            "5_0\r\nhello\r\n",            // RFC 9112 7.1
+            "5_0\r\nhello\r\n",            // RFC 9112 §7.1
             "00000000000000001\r\na\r\n",  // seventeen digits
-            "10000000000000000\r\na\r\n",  // overflow, RFC 9112 7.1
+            "10000000000000000\r\na\r\n",  // overflow, RFC 9112 §7.1
             "5\nhello\r\n",                // bare LF
             "5\rhello\r\n",                // bare CR
             "5\r\rhello\r\n",              // bare CR
@@ -356,13 +356,13 @@ mod tests {
             "0\r\n\rX: y\r\n\r\n",         // bare CR in the trailer section
             "0\r\nX: y\n\r\n",             // bare LF ends a trailer
             "0\r\nX: y\rz\r\n\r\n",        // bare CR in a trailer
-            "0\r\nX : y\r\n\r\n",          // RFC 9112 5.1
-            "0\r\nX: y\r\n z\r\n\r\n",     // obs-fold, RFC 9112 5.2
-            "0\r\n X: y\r\n\r\n",          // RFC 9112 5.2
-            "0\r\nX\r\n\r\n",              // RFC 9112 5
-            "0\r\n: y\r\n\r\n",            // RFC 9110 5.1
-            "0\r\nX: \0\r\n\r\n",          // RFC 9110 5.5
-            "0\r\nX: \u{1}\r\n\r\n",       // RFC 9110 5.5
+            "0\r\nX : y\r\n\r\n",          // RFC 9112 §5.1
+            "0\r\nX: y\r\n z\r\n\r\n",     // obs-fold, RFC 9112 §5.2
+            "0\r\n X: y\r\n\r\n",          // RFC 9112 §5.2
+            "0\r\nX\r\n\r\n",              // RFC 9112 §5
+            "0\r\n: y\r\n\r\n",            // RFC 9110 §5.1
+            "0\r\nX: \0\r\n\r\n",          // RFC 9110 §5.5
+            "0\r\nX: \u{1}\r\n\r\n",       // RFC 9110 §5.5
             "0\r\nGET / HTTP/1.1\r\n\r\n", // the next request, where the coding did not end
         ] {
             assert_eq!(outcome(bad.as_bytes()), Err(MALFORMED), "{bad:?}");

@@ -59,6 +59,16 @@ pub(crate) enum Persistence {
     Close,
 }
 
+impl Persistence {
+    pub(crate) fn of(persists: bool, version: Version) -> Self {
+        match (persists, version) {
+            (false, _) => Self::Close,
+            (true, Version::Http10) => Self::KeepAlive,
+            (true, _) => Self::Implied,
+        }
+    }
+}
+
 /// Writes the status line and the program's fields.
 pub(crate) fn begin_head(out: &mut Vec<u8>, status: StatusCode, fields: &FieldLines) {
     out.reserve(HEAD_OVERHEAD + fields.wire().len());
@@ -120,9 +130,8 @@ pub(crate) fn chunk(out: &mut Vec<u8>, content: &[u8]) {
     out.extend_from_slice(CHUNK_END);
 }
 
-/// Writes the line in front of a chunk's content, for content that is sent from where it lies. `len` is not
-/// 0.
-pub(crate) fn begin_chunk(out: &mut Vec<u8>, len: usize) {
+/// Writes the line in front of a chunk's content. `len` is not 0.
+fn begin_chunk(out: &mut Vec<u8>, len: usize) {
     let digits = (len.max(1).ilog2() / 4 + 1) as usize;
     for shift in (0..digits).rev() {
         out.push(b"0123456789abcdef"[len >> (4 * shift) & 0xf]);
@@ -131,10 +140,10 @@ pub(crate) fn begin_chunk(out: &mut Vec<u8>, len: usize) {
 }
 
 /// What stands behind a chunk's content.
-pub(crate) const CHUNK_END: &[u8] = b"\r\n";
+const CHUNK_END: &[u8] = b"\r\n";
 
 /// Most octets around a chunk's content: sixteen digits and two CRLFs.
-pub(crate) const CHUNK_OVERHEAD: usize = 20;
+const CHUNK_OVERHEAD: usize = 20;
 
 /// Ends chunked content, with trailers or none.
 pub(crate) fn last_chunk(out: &mut Vec<u8>, trailers: Option<&FieldLines>) {
@@ -152,7 +161,7 @@ pub(crate) struct Canned {
     pub(crate) persistence: Persistence,
     /// Seconds after which a 503 may be tried again.
     pub(crate) retry_after: Option<u32>,
-    /// `hsts_max_age`; over TLS only (RFC 6797 section 7.2).
+    /// `hsts_max_age`; over TLS only (RFC 6797 §7.2).
     pub(crate) hsts: Option<Duration>,
 }
 
@@ -241,7 +250,7 @@ mod tests {
     fn a_status_without_a_phrase_keeps_its_space() {
         let status = StatusCode::from_u16(299).expect("a status");
         let line = written(|out| begin_head(out, status, &fields(&[])));
-        assert_eq!(line, "HTTP/1.1 299 \r\n"); // RFC 9112 4
+        assert_eq!(line, "HTTP/1.1 299 \r\n"); // RFC 9112 §4
     }
 
     #[test]
@@ -271,13 +280,13 @@ mod tests {
             (Http11, false, 200, None, Chunked, true),
             (Http10, false, 200, None, UntilClose, true),
             (Http10, false, 200, Some(5), Length(5), true),
-            (Http11, true, 200, Some(5), HeadOnly(Some(5)), false), // RFC 9110 9.3.2
+            (Http11, true, 200, Some(5), HeadOnly(Some(5)), false), // RFC 9110 §9.3.2
             (Http11, true, 404, None, HeadOnly(None), false),
             (Http10, true, 200, None, HeadOnly(None), false),
-            (Http11, false, 204, Some(5), Empty, false), // RFC 9110 8.6
-            (Http11, false, 304, Some(5), Empty, false), // RFC 9110 15.4.5
+            (Http11, false, 204, Some(5), Empty, false), // RFC 9110 §8.6
+            (Http11, false, 304, Some(5), Empty, false), // RFC 9110 §15.4.5
             (Http11, true, 304, None, Empty, false),
-            (Http11, false, 103, None, Empty, false), // RFC 9110 15.2
+            (Http11, false, 103, None, Empty, false), // RFC 9110 §15.2
             (Http11, false, 205, None, Chunked, true),
         ] {
             let status = StatusCode::from_u16(status).expect("a status");

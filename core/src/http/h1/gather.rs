@@ -6,12 +6,12 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
-use super::{Http1, State, Step, body_reason, over};
+use super::{Http1, State, Step, over};
 use crate::connection::{EXCHANGE_OCTETS, End, Held, reason_of_io};
 use crate::deadline::{Moment, PhaseClock};
 use crate::exchange::Limits;
 use crate::http::head::Head;
-use crate::http::live::Books;
+use crate::http::live::{Books, body_reason};
 use crate::phase::Phase;
 use crate::reason::Reason;
 use crate::transport::Transport;

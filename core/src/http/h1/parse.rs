@@ -1,6 +1,6 @@
 //! From the octets of a complete HTTP/1.x head to a `Head`, or the reason why it is refused.
 //!
-//! httparse reads tokens, which it shares with hyper; everything it lets pass and `phases.md` does not is
+//! httparse reads tokens, which it shares with hyper; everything it lets pass and our policy does not is
 //! refused here. `scan.rs` has found the end, held the caps on octets, and refused bare CR and LF.
 
 use std::mem::MaybeUninit;

@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn one_empty_line_in_front_is_skipped_and_not_counted() {
-        check(b"\r\nGET / HTTP/1.1\r\n\r\n", Ok(Some(2..20))); // RFC 9112 2.2
+        check(b"\r\nGET / HTTP/1.1\r\n\r\n", Ok(Some(2..20))); // RFC 9112 §2.2
         let mut exact = b"\r\n".to_vec();
         exact.extend(head_of(100));
         check(&exact, Ok(Some(2..102)));
@@ -246,7 +246,7 @@ mod tests {
                 let mut bad = head[..at].to_vec();
                 bad.extend_from_slice(bare);
                 bad.extend_from_slice(&head[at..]);
-                check(&bad, refused(400, Reason::HeaderPolicy)); // RFC 9112 2.2
+                check(&bad, refused(400, Reason::HeaderPolicy)); // RFC 9112 §2.2
             }
         }
         for bad in

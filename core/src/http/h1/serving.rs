@@ -11,16 +11,16 @@ use http::StatusCode;
 use crate::connection::{Connection, End, Held, reason_of_io};
 use crate::deadline::Moment;
 use crate::exchange::{ContentEnd, Failure, Stage, State};
-use crate::http::head::{Framing, HeadLimits, Version};
-use crate::http::live::{Live, Raised};
+use crate::http::head::{Framing, HeadLimits};
+use crate::http::live::{Live, Raised, body_reason, write_reason};
 use crate::phase::Phase;
 use crate::reason::Reason;
 use crate::transport::Transport;
 
+use super::Http1;
 use super::chunked::{Chunked, Decoded};
 use super::encode::{self, Persistence, ResponseFraming};
 use super::output::FULL;
-use super::{Http1, body_reason, write_reason};
 
 /// Most octets that are read while nobody asked for them, to notice that the peer goes away.
 const LOOKAHEAD: usize = 16 * 1024;
@@ -218,11 +218,7 @@ impl Serving {
                 && request.keep_alive()
                 && framing != ResponseFraming::UntilClose
                 && (!whole || self.rest_is_here(http1));
-            let persistence = match (self.persist, request.version()) {
-                (false, _) => Persistence::Close,
-                (true, Version::Http10) => Persistence::KeepAlive,
-                (true, _) => Persistence::Implied,
-            };
+            let persistence = Persistence::of(self.persist, request.version());
             let date = (!head.lines.has_date()).then(|| reactor.date(now));
             let out = http1.output.buffer(&reactor.buffers);
             encode::begin_head(out, code(head.status), &head.lines);
@@ -250,7 +246,7 @@ impl Serving {
         if state.answer.stage == Stage::Finished && state.answer.chunks.is_empty() {
             if framing == ResponseFraming::Chunked {
                 let out = http1.output.buffer(&reactor.buffers);
-                // RFC 9110 6.5.1: trailers go to who asked for them.
+                // RFC 9110 §6.5.1: trailers go to who asked for them.
                 let trailers = state.answer.trailers.take().filter(|_| self.live.exchange.head.te_trailers());
                 encode::last_chunk(out, trailers.as_deref());
             }
@@ -351,11 +347,7 @@ impl Serving {
             && http1.may_persist()
             // What was cut off, or is too large, leaves nothing to go on from.
             && !matches!(status, 400 | 408 | 413);
-        let persistence = match (persist, request.version()) {
-            (false, _) => Persistence::Close,
-            (true, Version::Http10) => Persistence::KeepAlive,
-            (true, _) => Persistence::Implied,
-        };
+        let persistence = Persistence::of(persist, request.version());
         let to_head = request.is_head();
         http1.canned(status, to_head, persistence, now);
         self.live.answered(http1.connection, status, now);

@@ -13,7 +13,7 @@ use crate::phase::Phase;
 use crate::reason::Reason;
 use crate::transport::Transport;
 
-/// What opens an HTTP/2 connection with prior knowledge (RFC 9113 3.4).
+/// What opens an HTTP/2 connection with prior knowledge (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 impl<T: Transport> Http1<'_, T> {
@@ -109,7 +109,7 @@ impl<T: Transport> Http1<'_, T> {
             return Step::Wait;
         }
         if begun {
-            // RFC 9110 15.5.9; a probe that sent nothing gets no answer, or preconnects would fill its log with them.
+            // RFC 9110 §15.5.9; a probe that sent nothing gets no answer, or preconnects would fill its log with them.
             return self.refuse(Refusal::answer(408, reason), now);
         }
         self.connection.limit(reason);

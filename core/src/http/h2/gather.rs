@@ -7,12 +7,12 @@ use bytes::Bytes;
 
 use super::Side;
 use super::receive::{Piece, Receiving, trailer_section};
-use super::stream::{Fate, body_reason};
+use super::stream::Fate;
 use crate::connection::Connection;
 use crate::deadline::{Moment, PhaseClock};
 use crate::exchange::Limits;
 use crate::http::head::Head;
-use crate::http::live::Books;
+use crate::http::live::{Books, body_reason};
 use crate::http::trailers::Trailers;
 use crate::reason::Reason;
 

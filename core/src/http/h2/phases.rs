@@ -11,8 +11,8 @@ use crate::phase::Phase;
 use crate::reason::Reason;
 use crate::transport::Transport;
 
-/// How long an idle connection that was told to go waits for the answer to the PING between its two GOAWAYs. RFC 9113 §6.8 asks for
-/// one round trip; a peer that does not answer a PING within this has no claim to more.
+/// How long an idle connection that was told to go waits for the answer to the PING between its two GOAWAYs. RFC 9113 §6.8 asks
+/// for one round trip; a peer that does not answer a PING within this has no claim to more.
 const ROUND_TRIP: u64 = 1_000_000;
 
 /// Idle for longer than this, a connection is not between two bursts: it gives back the room that the last one took.

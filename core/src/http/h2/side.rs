@@ -34,7 +34,7 @@ impl Side {
     pub(super) fn new(watch: Rc<Watch>, connection: &Connection, now: Moment) -> Self {
         Self {
             watch,
-            limits: crate::server::head_limits(&connection.settings),
+            limits: HeadLimits::of(&connection.settings),
             fields: CommonFields::new(),
             shadows: Shadows::default(),
             now,

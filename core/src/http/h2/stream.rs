@@ -11,10 +11,10 @@ use super::receive::Receiving;
 use super::send::Sending;
 use crate::connection::{Connection, EXCHANGE_OCTETS, Held};
 use crate::counters::STREAMS;
-use crate::deadline::{Moment, NEVER, Strike, micros};
+use crate::deadline::{Moment, NEVER, micros};
 use crate::exchange::{ContentEnd, Exchange, State};
 use crate::http::head::{Framing, Head};
-use crate::http::live::{Books, Live};
+use crate::http::live::{Books, Live, body_reason, write_reason};
 use crate::phase::Phase;
 use crate::reason::Reason;
 
@@ -397,22 +397,4 @@ fn move_to(books: &mut Books, phase: Phase, connection: &Connection, side: &mut 
 fn leave(books: &Books, connection: &Connection, side: &mut Side) {
     side.awaiting -= usize::from(books.phase() == Phase::Body);
     connection.reactor.tally.write(connection.listener.index, |cells| cells.dec(STREAMS, books.phase().id()));
-}
-
-/// Which limit of the content struck.
-pub(super) fn body_reason(strike: Strike) -> Reason {
-    match strike {
-        Strike::Idle => Reason::BodyIdle,
-        Strike::Rate => Reason::BodyRate,
-        Strike::Total => Reason::BodyTimeout,
-    }
-}
-
-/// Which limit of the answer struck.
-fn write_reason(strike: Strike) -> Reason {
-    match strike {
-        Strike::Idle => Reason::WriteIdle,
-        Strike::Rate => Reason::WriteRate,
-        Strike::Total => Reason::WriteTimeout,
-    }
 }

@@ -104,7 +104,7 @@ fn requests_of_the_four_forms_are_read() {
         // Never what the peer claims.
         assert_eq!(head.scheme(), b"http");
     }
-    // Any token is a method (RFC 9110 9.1).
+    // Any token is a method (RFC 9110 §9.1).
     assert_eq!(request("get / HTTP/1.1", "").map(|head| head.method().to_vec()), Ok(b"get".to_vec()));
     assert!(request("HEAD / HTTP/1.1", "").is_ok_and(|head| head.is_head()));
 }
@@ -113,43 +113,43 @@ fn requests_of_the_four_forms_are_read() {
 fn the_request_line_is_held_to_its_grammar() {
     use Reason::{HeaderPolicy, HeaderSyntax};
     for (line, status, reason) in [
-        ("GET  / HTTP/1.1", 400, HeaderSyntax),    // single spaces, RFC 9112 3
-        ("GET /  HTTP/1.1", 400, HeaderSyntax),    // RFC 9112 3
-        ("GET\t/ HTTP/1.1", 400, HeaderSyntax),    // RFC 9112 3
-        ("GET /\tHTTP/1.1", 400, HeaderSyntax),    // RFC 9112 3
-        (" GET / HTTP/1.1", 400, HeaderSyntax),    // RFC 9112 3
-        ("GET / HTTP/1.1 ", 400, HeaderSyntax),    // RFC 9112 3
-        ("GET / x HTTP/1.1", 400, HeaderSyntax),   // RFC 9112 3
-        ("GET / x HTTP/2.0", 400, HeaderSyntax),   // RFC 9112 3
+        ("GET  / HTTP/1.1", 400, HeaderSyntax),    // single spaces, RFC 9112 §3
+        ("GET /  HTTP/1.1", 400, HeaderSyntax),    // RFC 9112 §3
+        ("GET\t/ HTTP/1.1", 400, HeaderSyntax),    // RFC 9112 §3
+        ("GET /\tHTTP/1.1", 400, HeaderSyntax),    // RFC 9112 §3
+        (" GET / HTTP/1.1", 400, HeaderSyntax),    // RFC 9112 §3
+        ("GET / HTTP/1.1 ", 400, HeaderSyntax),    // RFC 9112 §3
+        ("GET / x HTTP/1.1", 400, HeaderSyntax),   // RFC 9112 §3
+        ("GET / x HTTP/2.0", 400, HeaderSyntax),   // RFC 9112 §3
         ("GET /", 400, HeaderSyntax),              // HTTP/0.9 is not served
-        ("GET", 400, HeaderSyntax),                // RFC 9112 3
-        ("GET /a\0b HTTP/1.1", 400, HeaderSyntax), // RFC 9112 3.2
-        ("GET /a\u{7f} HTTP/1.1", 400, HeaderSyntax), // RFC 9112 3.2
-        ("GE(T / HTTP/1.1", 400, HeaderSyntax),    // method is a token, RFC 9110 9.1
-        ("GET / HTTP/1.", 400, HeaderSyntax),      // RFC 9112 2.3
-        ("GET / HTTP/1", 400, HeaderSyntax),       // RFC 9112 2.3
-        ("GET / HTTP/1.10", 400, HeaderSyntax),    // one digit each, RFC 9112 2.3
-        ("GET / HTTP/11.1", 400, HeaderSyntax),    // RFC 9112 2.3
-        ("GET / HTTP/1.x", 400, HeaderSyntax),     // RFC 9112 2.3
-        ("GET / HTTP/1,1", 400, HeaderSyntax),     // RFC 9112 2.3
-        ("GET / http/1.1", 400, HeaderSyntax),     // case-sensitive, RFC 9112 2.3
-        ("GET / HTTPS/1.1", 400, HeaderSyntax),    // RFC 9112 2.3
-        ("GET / ICAP/1.0", 400, HeaderSyntax),     // RFC 9112 2.3
-        ("GET / HTTP/0.9", 505, HeaderPolicy),     // RFC 9110 15.6.6
-        ("GET / HTTP/2.0", 505, HeaderPolicy),     // RFC 9110 15.6.6
+        ("GET", 400, HeaderSyntax),                // RFC 9112 §3
+        ("GET /a\0b HTTP/1.1", 400, HeaderSyntax), // RFC 9112 §3.2
+        ("GET /a\u{7f} HTTP/1.1", 400, HeaderSyntax), // RFC 9112 §3.2
+        ("GE(T / HTTP/1.1", 400, HeaderSyntax),    // method is a token, RFC 9110 §9.1
+        ("GET / HTTP/1.", 400, HeaderSyntax),      // RFC 9112 §2.3
+        ("GET / HTTP/1", 400, HeaderSyntax),       // RFC 9112 §2.3
+        ("GET / HTTP/1.10", 400, HeaderSyntax),    // one digit each, RFC 9112 §2.3
+        ("GET / HTTP/11.1", 400, HeaderSyntax),    // RFC 9112 §2.3
+        ("GET / HTTP/1.x", 400, HeaderSyntax),     // RFC 9112 §2.3
+        ("GET / HTTP/1,1", 400, HeaderSyntax),     // RFC 9112 §2.3
+        ("GET / http/1.1", 400, HeaderSyntax),     // case-sensitive, RFC 9112 §2.3
+        ("GET / HTTPS/1.1", 400, HeaderSyntax),    // RFC 9112 §2.3
+        ("GET / ICAP/1.0", 400, HeaderSyntax),     // RFC 9112 §2.3
+        ("GET / HTTP/0.9", 505, HeaderPolicy),     // RFC 9110 §15.6.6
+        ("GET / HTTP/2.0", 505, HeaderPolicy),     // RFC 9110 §15.6.6
         ("PRI * HTTP/2.0", 505, HeaderPolicy),     // no preface: it has fields
-        ("GET / HTTP/3.1", 505, HeaderPolicy),     // RFC 9110 15.6.6
-        ("CONNECT a:443 HTTP/1.1", 501, HeaderPolicy), // RFC 9112 3.2.3, our policy
+        ("GET / HTTP/3.1", 505, HeaderPolicy),     // RFC 9110 §15.6.6
+        ("CONNECT a:443 HTTP/1.1", 501, HeaderPolicy), // RFC 9112 §3.2.3, our policy
         ("CONNECT / HTTP/1.1", 501, HeaderPolicy), // our policy
-        ("GET * HTTP/1.1", 400, HeaderPolicy),     // RFC 9112 3.2.4
-        ("GET a HTTP/1.1", 400, HeaderPolicy),     // RFC 9112 3.2
-        ("GET a:443 HTTP/1.1", 400, HeaderPolicy), // RFC 9112 3.2.3
-        ("GET /a#b HTTP/1.1", 400, HeaderPolicy),  // RFC 9112 3.2
+        ("GET * HTTP/1.1", 400, HeaderPolicy),     // RFC 9112 §3.2.4
+        ("GET a HTTP/1.1", 400, HeaderPolicy),     // RFC 9112 §3.2
+        ("GET a:443 HTTP/1.1", 400, HeaderPolicy), // RFC 9112 §3.2.3
+        ("GET /a#b HTTP/1.1", 400, HeaderPolicy),  // RFC 9112 §3.2
         ("GET ftp://a/ HTTP/1.1", 400, HeaderPolicy), // our policy
-        ("GET http://b/ HTTP/1.1", 400, HeaderPolicy), // authority and Host differ, RFC 9112 3.2.2
-        ("GET http://a:81/ HTTP/1.1", 400, HeaderPolicy), // RFC 9112 3.2.2
-        ("GET http://a@a/ HTTP/1.1", 400, HeaderPolicy), // userinfo, RFC 9110 4.2.4
-        ("GET http:///a HTTP/1.1", 400, HeaderPolicy), // empty host, RFC 9110 4.2.1
+        ("GET http://b/ HTTP/1.1", 400, HeaderPolicy), // authority and Host differ, RFC 9112 §3.2.2
+        ("GET http://a:81/ HTTP/1.1", 400, HeaderPolicy), // RFC 9112 §3.2.2
+        ("GET http://a@a/ HTTP/1.1", 400, HeaderPolicy), // userinfo, RFC 9110 §4.2.4
+        ("GET http:///a HTTP/1.1", 400, HeaderPolicy), // empty host, RFC 9110 §4.2.1
     ] {
         assert_eq!(request(line, "").err(), refused(status, reason), "{line}");
     }
@@ -162,7 +162,7 @@ fn versions_of_major_one_are_served() {
     for (line, version, keep_alive) in [
         ("GET / HTTP/1.0", Version::Http10, false),
         ("GET / HTTP/1.1", Version::Http11, true),
-        ("GET / HTTP/1.2", Version::Http11, true), // RFC 9110 2.5
+        ("GET / HTTP/1.2", Version::Http11, true), // RFC 9110 §2.5
         ("GET / HTTP/1.9", Version::Http11, true),
     ] {
         let head = request(line, "X: y\r\n").expect(line);
@@ -176,16 +176,16 @@ fn versions_of_major_one_are_served() {
 #[test]
 fn host_stands_there_exactly_once_and_is_one() {
     for fields in [
-        "",                       // RFC 9112 3.2
-        "Host: a\r\nHost: a\r\n", // RFC 9112 3.2
-        "Host: a\r\nhost: b\r\n", // RFC 9112 3.2
-        "Host:\r\n",              // RFC 9110 4.2.1
-        "Host: a/b\r\n",          // RFC 3986 3.2.2
-        "Host: u@a\r\n",          // RFC 9110 4.2.4
-        "Host: a, b\r\n",         // RFC 3986 3.2.2
-        "Host: a:x\r\n",          // RFC 3986 3.2.3
-        "Host: [::1\r\n",         // RFC 3986 3.2.2
-        "Host: http://a\r\n",     // RFC 9110 7.2
+        "",                       // RFC 9112 §3.2
+        "Host: a\r\nHost: a\r\n", // RFC 9112 §3.2
+        "Host: a\r\nhost: b\r\n", // RFC 9112 §3.2
+        "Host:\r\n",              // RFC 9110 §4.2.1
+        "Host: a/b\r\n",          // RFC 3986 §3.2.2
+        "Host: u@a\r\n",          // RFC 9110 §4.2.4
+        "Host: a, b\r\n",         // RFC 3986 §3.2.2
+        "Host: a:x\r\n",          // RFC 3986 §3.2.3
+        "Host: [::1\r\n",         // RFC 3986 §3.2.2
+        "Host: http://a\r\n",     // RFC 9110 §7.2
     ] {
         for version in ["1.0", "1.1", "1.2"] {
             let text = format!("GET / HTTP/{version}\r\n{fields}\r\n");
@@ -208,25 +208,25 @@ fn the_end_of_the_content_is_unambiguous_or_refused() {
         assert_eq!(head.framing(), framing, "{fields}");
     }
     for (version, fields, status) in [
-        ("1.1", "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", 400), // RFC 9112 6.3
-        ("1.1", "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", 400), // RFC 9112 6.3
-        ("1.1", "Transfer-Encoding: gzip\r\nContent-Length: 5\r\n", 400),    // RFC 9112 6.3
-        ("1.0", "Transfer-Encoding: chunked\r\n", 400),                      // RFC 9112 6.1
-        ("1.0", "Transfer-Encoding: gzip\r\n", 400),                         // RFC 9112 6.1
-        ("1.1", "Transfer-Encoding: chunked, chunked\r\n", 400),             // RFC 9112 6.1
-        ("1.1", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", 400), // RFC 9112 6.1
-        ("1.1", "Transfer-Encoding:\r\n", 400),                              // RFC 9112 6.1
-        ("1.1", "Transfer-Encoding: chunked;q=1\r\n", 400),                  // RFC 9112 7.1
-        ("1.1", "Transfer-Encoding: gzip, chunked\r\n", 501),                // RFC 9112 6.1
-        ("1.1", "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n", 501), // RFC 9112 6.1
+        ("1.1", "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", 400), // RFC 9112 §6.3
+        ("1.1", "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", 400), // RFC 9112 §6.3
+        ("1.1", "Transfer-Encoding: gzip\r\nContent-Length: 5\r\n", 400),    // RFC 9112 §6.3
+        ("1.0", "Transfer-Encoding: chunked\r\n", 400),                      // RFC 9112 §6.1
+        ("1.0", "Transfer-Encoding: gzip\r\n", 400),                         // RFC 9112 §6.1
+        ("1.1", "Transfer-Encoding: chunked, chunked\r\n", 400),             // RFC 9112 §6.1
+        ("1.1", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", 400), // RFC 9112 §6.1
+        ("1.1", "Transfer-Encoding:\r\n", 400),                              // RFC 9112 §6.1
+        ("1.1", "Transfer-Encoding: chunked;q=1\r\n", 400),                  // RFC 9112 §7.1
+        ("1.1", "Transfer-Encoding: gzip, chunked\r\n", 501),                // RFC 9112 §6.1
+        ("1.1", "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n", 501), // RFC 9112 §6.1
         ("1.1", "Transfer-Encoding: identity\r\n", 501),                     // gone since RFC 7230
-        ("1.1", "Content-Length: 5\r\nContent-Length: 6\r\n", 400),          // RFC 9112 6.3
+        ("1.1", "Content-Length: 5\r\nContent-Length: 6\r\n", 400),          // RFC 9112 §6.3
         ("1.1", "Content-Length: 5, 5\r\n", 400),                            // our policy: no list
-        ("1.1", "Content-Length: +5\r\n", 400),                              // RFC 9110 8.6
-        ("1.1", "Content-Length: 5 5\r\n", 400),                             // RFC 9110 8.6
-        ("1.1", "Content-Length: 0x5\r\n", 400),                             // RFC 9110 8.6
-        ("1.1", "Content-Length:\r\n", 400),                                 // RFC 9110 8.6
-        ("1.1", "Content-Length: 18446744073709551616\r\n", 400),            // RFC 9110 8.6: no overflow
+        ("1.1", "Content-Length: +5\r\n", 400),                              // RFC 9110 §8.6
+        ("1.1", "Content-Length: 5 5\r\n", 400),                             // RFC 9110 §8.6
+        ("1.1", "Content-Length: 0x5\r\n", 400),                             // RFC 9110 §8.6
+        ("1.1", "Content-Length:\r\n", 400),                                 // RFC 9110 §8.6
+        ("1.1", "Content-Length: 18446744073709551616\r\n", 400),            // RFC 9110 §8.6: no overflow
     ] {
         let line = format!("POST / HTTP/{version}");
         assert_eq!(request(&line, fields).err(), refused(status, Reason::HeaderPolicy), "{version} {fields}");
@@ -237,33 +237,33 @@ fn the_end_of_the_content_is_unambiguous_or_refused() {
 fn field_lines_are_held_to_their_grammar() {
     use Reason::{HeaderPolicy, HeaderSyntax};
     for (fields, reason) in [
-        ("X : y\r\n", HeaderPolicy),  // whitespace before the colon, RFC 9112 5.1
-        ("X\t: y\r\n", HeaderPolicy), // RFC 9112 5.1
-        ("Content-Length : 5\r\n", HeaderPolicy), // RFC 9112 5.1
-        ("X: y\r\n z\r\n", HeaderPolicy), // obs-fold, RFC 9112 5.2
-        ("X: y\r\n\tz: a\r\n", HeaderPolicy), // obs-fold, RFC 9112 5.2
-        ("X: y\r\n \r\n", HeaderPolicy), // obs-fold, RFC 9112 5.2
-        ("X: y\0z\r\n", HeaderSyntax), // RFC 9110 5.5
-        ("X: y\u{1}z\r\n", HeaderSyntax), // RFC 9110 5.5
-        ("X: y\u{7f}\r\n", HeaderSyntax), // RFC 9110 5.5
-        ("X: \u{b}chunked\r\n", HeaderSyntax), // RFC 9110 5.5
-        (": y\r\n", HeaderSyntax),    // RFC 9110 5.1
-        ("X\r\n", HeaderSyntax),      // RFC 9112 5
-        ("X y: z\r\n", HeaderSyntax), // RFC 9110 5.1
-        ("X(: y\r\n", HeaderSyntax),  // RFC 9110 5.1
-        ("X\0: y\r\n", HeaderSyntax), // RFC 9110 5.1
-        ("É: y\r\n", HeaderSyntax),   // RFC 9110 5.1
-        ("\u{7f}: y\r\n", HeaderSyntax), // RFC 9110 5.1
+        ("X : y\r\n", HeaderPolicy),  // whitespace before the colon, RFC 9112 §5.1
+        ("X\t: y\r\n", HeaderPolicy), // RFC 9112 §5.1
+        ("Content-Length : 5\r\n", HeaderPolicy), // RFC 9112 §5.1
+        ("X: y\r\n z\r\n", HeaderPolicy), // obs-fold, RFC 9112 §5.2
+        ("X: y\r\n\tz: a\r\n", HeaderPolicy), // obs-fold, RFC 9112 §5.2
+        ("X: y\r\n \r\n", HeaderPolicy), // obs-fold, RFC 9112 §5.2
+        ("X: y\0z\r\n", HeaderSyntax), // RFC 9110 §5.5
+        ("X: y\u{1}z\r\n", HeaderSyntax), // RFC 9110 §5.5
+        ("X: y\u{7f}\r\n", HeaderSyntax), // RFC 9110 §5.5
+        ("X: \u{b}chunked\r\n", HeaderSyntax), // RFC 9110 §5.5
+        (": y\r\n", HeaderSyntax),    // RFC 9110 §5.1
+        ("X\r\n", HeaderSyntax),      // RFC 9112 §5
+        ("X y: z\r\n", HeaderSyntax), // RFC 9110 §5.1
+        ("X(: y\r\n", HeaderSyntax),  // RFC 9110 §5.1
+        ("X\0: y\r\n", HeaderSyntax), // RFC 9110 §5.1
+        ("É: y\r\n", HeaderSyntax),   // RFC 9110 §5.1
+        ("\u{7f}: y\r\n", HeaderSyntax), // RFC 9110 §5.1
     ] {
         assert_eq!(request("GET / HTTP/1.1", fields).err(), refused(400, reason), "{fields:?}");
     }
-    // Whitespace in front of the first field line, RFC 9112 2.2.
+    // Whitespace in front of the first field line, RFC 9112 §2.2.
     assert_eq!(parse("GET / HTTP/1.1\r\n Host: a\r\n\r\n").err(), refused(400, HeaderPolicy));
     for (fields, value) in [
         ("X:y\r\n", &b"y"[..]),
-        ("X: \t y\t z \t\r\n", b"y\t z"), // HTAB inside a value, RFC 9110 5.5
+        ("X: \t y\t z \t\r\n", b"y\t z"), // HTAB inside a value, RFC 9110 §5.5
         ("X: \t \r\n", b""),
-        ("X: é\r\n", "é".as_bytes()), // obs-text, RFC 9110 5.5
+        ("X: é\r\n", "é".as_bytes()), // obs-text, RFC 9110 §5.5
         ("X: a:b\r\n", b"a:b"),
     ] {
         let head = request("GET / HTTP/1.1", fields).expect(fields);
@@ -283,7 +283,7 @@ fn an_expectation_is_kept_refused_or_ignored() {
             .is_ok_and(|head| !head.expects_continue())
     );
     for fields in ["Expect: x\r\n", "Expect:\r\n", "Expect: 100-continue, x\r\n"] {
-        assert_eq!(post("1.1", fields).err(), refused(417, Reason::HeaderPolicy), "{fields}"); // RFC 9110 10.1.1
+        assert_eq!(post("1.1", fields).err(), refused(417, Reason::HeaderPolicy), "{fields}"); // RFC 9110 §10.1.1
         assert!(post("1.0", fields).is_ok_and(|head| !head.expects_continue()), "{fields}");
     }
     let length = "Content-Length: 5\r\nExpect: 100-continue\r\n";
@@ -303,7 +303,7 @@ fn the_connection_lives_on_by_version_and_options() {
         ("1.0", "Connection: keep-alive, close\r\n", false),
     ] {
         let head = request(&format!("GET / HTTP/{version}"), fields).expect(fields);
-        assert_eq!(head.keep_alive(), keep_alive, "{version} {fields}"); // RFC 9112 9.3
+        assert_eq!(head.keep_alive(), keep_alive, "{version} {fields}"); // RFC 9112 §9.3
     }
 }
 
