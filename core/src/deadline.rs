@@ -142,6 +142,8 @@ impl Deadlines {
         let now = self.at(instant);
         self.swept.set(instant);
         self.swept_at.set(now);
+        // From before the deadlines of those who are woken now, perhaps: they would look, find nothing due, and wait for a STEP more.
+        self.fresh.set(false);
         self.shared.store(now, Ordering::Relaxed);
         self.wake(now);
     }
@@ -387,6 +389,10 @@ mod tests {
         slept.store(true, Ordering::Relaxed);
         later().await;
         assert_eq!(table.begin(), read + 3_000, "behind a sleep");
+        table.read_behind_program();
+        later().await;
+        table.sweep();
+        assert_eq!(table.begin(), read + 4_000, "behind a sweep");
     }
 
     #[tokio::test(start_paused = true)]
