@@ -142,7 +142,7 @@ impl Deadlines {
         let now = self.at(instant);
         self.swept.set(instant);
         self.swept_at.set(now);
-        // From before the deadlines of those who are woken now, perhaps: they would look, find nothing due, and wait for a STEP more.
+        // It may be from before the deadlines of those who are woken now, who would find nothing due and wait for a STEP more.
         self.fresh.set(false);
         self.shared.store(now, Ordering::Relaxed);
         self.wake(now);
