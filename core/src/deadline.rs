@@ -6,7 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -22,6 +22,16 @@ pub(crate) type Moment = u64;
 /// No deadline.
 pub(crate) const NEVER: Moment = Moment::MAX;
 
+thread_local! {
+    /// No turn may begin with the last reading of this thread's clock.
+    static OUTDATED: Cell<bool> = const { Cell::new(true) };
+}
+
+/// This thread has slept, or has run code of the program whose time nobody took: the next turn reads the clock.
+pub(crate) fn outdate() {
+    OUTDATED.set(true);
+}
+
 /// `duration` in the unit of [`Moment`].
 pub(crate) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
@@ -33,10 +43,8 @@ pub(crate) struct Deadlines {
     /// The clock as it was read last.
     read: Cell<Instant>,
     latest: Cell<Moment>,
-    /// The last reading was made behind a run of the program's code, and no turn has begun with it.
-    fresh: Cell<bool>,
-    /// Whether the thread has slept since then, where its runtime tells.
-    slept: Option<Arc<AtomicBool>>,
+    /// Whether [`outdate`] is called whenever the thread has slept; else each turn reads the clock.
+    told: bool,
     swept_at: Cell<Moment>,
     /// The moment of the last sweep, for other threads.
     shared: Arc<AtomicU64>,
@@ -52,15 +60,14 @@ struct Entry {
 }
 
 impl Deadlines {
-    /// `shared`: where other threads see the moment of the last sweep. `slept`: set whenever the thread has slept; without it every
-    /// turn reads the clock.
-    pub(crate) fn new(shared: Arc<AtomicU64>, slept: Option<Arc<AtomicBool>>) -> Rc<Self> {
+    /// `shared`: where other threads see the moment of the last sweep. `told`: whether [`outdate`] is called whenever the thread has
+    /// slept.
+    pub(crate) fn new(shared: Arc<AtomicU64>, told: bool) -> Rc<Self> {
         Rc::new(Self {
             swept: Cell::new(Instant::now()),
             read: Cell::new(Instant::now()),
             latest: Cell::new(0),
-            fresh: Cell::new(false),
-            slept,
+            told,
             swept_at: Cell::new(0),
             shared,
             entries: RefCell::default(),
@@ -81,17 +88,13 @@ impl Deadlines {
     /// When a turn of a connection begins. Of a burst of requests each but the first begins with the reading behind the handler of
     /// the one before, a few microseconds old: a reading costs 60 ns, which is a hundredth of a small request.
     pub(crate) fn begin(&self) -> Moment {
-        let slept = self.slept.as_ref().is_none_or(|slept| slept.load(Ordering::Relaxed));
-        if self.fresh.take() && !slept { self.latest() } else { self.now() }
+        if OUTDATED.replace(true) || !self.told { self.now() } else { self.latest() }
     }
 
     /// As [`Deadlines::now`], behind a run of the program's code.
     pub(crate) fn read_behind_program(&self) {
-        if let Some(slept) = &self.slept {
-            slept.store(false, Ordering::Relaxed);
-        }
         self.now();
-        self.fresh.set(true);
+        OUTDATED.set(false);
     }
 
     /// What [`Deadlines::now`] said last: within a turn of a connection, which begins with it, no older than the turn.
@@ -143,7 +146,7 @@ impl Deadlines {
         self.swept.set(instant);
         self.swept_at.set(now);
         // It may be from before the deadlines of those who are woken now, who would find nothing due and wait for a STEP more.
-        self.fresh.set(false);
+        outdate();
         self.shared.store(now, Ordering::Relaxed);
         self.wake(now);
     }
@@ -366,7 +369,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_stalled_reactor_forgives_the_excess() {
-        let table = Deadlines::new(Arc::default(), None);
+        let table = Deadlines::new(Arc::default(), false);
         let before = table.now();
         tokio::time::advance(Duration::from_secs(12)).await;
         table.sweep();
@@ -375,8 +378,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_turn_begins_with_the_reading_behind_the_program_once_and_not_after_a_sleep() {
-        let slept = Arc::new(AtomicBool::new(true));
-        let table = Deadlines::new(Arc::default(), Some(slept.clone()));
+        let table = Deadlines::new(Arc::default(), true);
         let later = || tokio::time::advance(Duration::from_millis(1));
         let read = table.now();
         later().await;
@@ -386,7 +388,7 @@ mod tests {
         assert_eq!(table.begin(), read + 1_000, "the turn behind it");
         assert_eq!(table.begin(), read + 2_000, "the next one");
         table.read_behind_program();
-        slept.store(true, Ordering::Relaxed);
+        outdate();
         later().await;
         assert_eq!(table.begin(), read + 3_000, "behind a sleep");
         table.read_behind_program();
@@ -397,7 +399,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_deadline_wakes_at_its_moment_and_not_before() {
-        let table = Deadlines::new(Arc::default(), None);
+        let table = Deadlines::new(Arc::default(), false);
         let deadline = table.register();
         let (waker, wakes) = counting_waker();
         deadline.set(table.now() + micros(Duration::from_millis(250)), &waker);

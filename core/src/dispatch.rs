@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::config::{Dispatch, Handler, Hooks, Role};
+use crate::deadline::outdate;
 use crate::event::{Done, Event};
 use crate::exchange::{CancelHook, Exchange, NOWHERE, Outcome, Ready};
 use crate::queue::{Next, Queue};
@@ -206,7 +207,8 @@ impl Reactor {
     }
 
     /// Runs the program's code on the reactor, and reports it when it held everybody else up (`inline_stall`). The clock is read
-    /// behind it, so that its time is not charged to the peer; before it, it was when this turn of the connection began.
+    /// behind it, so that its time is not charged to the peer; before it, it was when this turn of the connection began, or behind
+    /// the run right before that.
     fn watch(&self, code: impl FnOnce()) {
         let before = self.deadlines.last_read();
         let run = self.observe(code);
@@ -226,6 +228,7 @@ impl Reactor {
     pub(crate) fn observe(&self, code: impl FnOnce()) -> Option<u64> {
         let run = self.mark.enter();
         code();
+        outdate();
         if let Some(run) = run {
             self.mark.leave(run);
         }

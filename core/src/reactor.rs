@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::buffer::Pool;
 use crate::connection::{ConnectionInfo, unix_time};
 use crate::counters::Tally;
-use crate::deadline::{Deadlines, Moment, STEP};
+use crate::deadline::{Deadlines, Moment, STEP, outdate};
 use crate::dispatch::Turn;
 use crate::event::LogLevel;
 use crate::exchange::Spares;
@@ -236,6 +236,8 @@ impl Reactor {
                 if self.shared.is_draining() {
                     break;
                 }
+                // What the exchanges left for the next holds their connections.
+                self.exchanges.trim();
                 // No connection, no tick: an idle host is not woken ten times a second.
                 self.changed.notified().await;
                 // The clock has not moved since.
@@ -271,7 +273,9 @@ async fn read_inbox(reactor: Rc<Reactor>) {
     loop {
         poll_fn(|cx| reactor.inbox.poll(cx.waker(), &mut delivery)).await;
         for job in delivery.jobs.drain(..) {
+            // It may drop a value of the program's.
             job(&reactor);
+            outdate();
         }
         for link in delivery.links.drain(..) {
             link.deliver();

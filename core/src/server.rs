@@ -18,7 +18,7 @@ use prepare::{default_worker_threads, prepare_all};
 use crate::admission::{Load, Pending};
 use crate::config::{Cidr, Config, Hooks, Role};
 use crate::counters::{Accepting, Snapshot, Tally};
-use crate::deadline::Deadlines;
+use crate::deadline::{Deadlines, outdate};
 use crate::dispatch::{self, Dispatcher};
 use crate::error::{Error, ErrorKind};
 use crate::event::LogLevel;
@@ -285,7 +285,10 @@ impl Server {
     /// Frees the buffers that connections have left for others, after a peak. What becomes of their pages the allocator decides.
     pub fn trim(&self) {
         for inbox in &self.shared.inboxes {
-            inbox.run(Box::new(|reactor| reactor.buffers.trim()));
+            inbox.run(Box::new(|reactor| {
+                reactor.buffers.trim();
+                reactor.exchanges.trim();
+            }));
         }
     }
 }
@@ -324,17 +327,13 @@ fn run_reactor(
     if let Some(hook) = &shared.hooks.thread {
         hook(Role::Reactor, true);
     }
-    let slept = Arc::new(AtomicBool::new(true));
-    let told = slept.clone();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .on_thread_unpark(move || told.store(true, Ordering::Relaxed))
-        .build();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().on_thread_unpark(outdate).build();
     match runtime {
         Ok(runtime) => {
             let tasks = LocalSet::new();
             tasks.block_on(&runtime, async {
-                let deadlines = Deadlines::new(shared.inboxes[index].coarse_now.clone(), Some(slept));
+                let deadlines = Deadlines::new(shared.inboxes[index].coarse_now.clone(), true);
                 let reactor = Reactor::new(index, shared.clone(), shared.inboxes[index].clone(), deadlines);
                 if let Some(sockets) = sockets {
                     listener::accept(&reactor, sockets);

@@ -17,6 +17,7 @@ use http_body::Body as _;
 use hyper::service::Service;
 
 use crate::config::Handler;
+use crate::deadline::outdate;
 use crate::exchange::Failure;
 use crate::http::head::{Head, Version};
 use crate::reactor::is_reactor_thread;
@@ -90,7 +91,9 @@ impl<F: Future<Output = ()>> Future for Call<F> {
         if self.request.poll_gone(cx).is_ready() {
             return Poll::Ready(());
         }
-        self.work.as_mut().poll(cx)
+        let outcome = self.work.as_mut().poll(cx);
+        outdate();
+        outcome
     }
 }
 

@@ -1,6 +1,7 @@
 //! The memory of exchanges that are over, for those to come.
 
 use std::cell::RefCell;
+use std::mem;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
@@ -31,6 +32,13 @@ impl Spares {
         }
     }
 
+    /// Gives back what is kept.
+    pub(crate) fn trim(&self) {
+        let exchanges = self.exchanges.take();
+        self.heads.take();
+        drop(exchanges);
+    }
+
     /// For the head of the next exchange.
     pub(crate) fn storage(&self) -> Storage {
         self.heads.borrow_mut().pop().unwrap_or_default()
@@ -46,8 +54,11 @@ impl Spares {
         };
         let state = place.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         // What the program gave away is its own again now, not when the memory is used next.
-        let given = (state.on_ready.take(), state.on_cancel.take(), place.buffered.take());
-        drop(given);
+        let hooks = (state.on_ready.take(), state.on_cancel.take());
+        // Nor may the memory of content, which no connection is charged with any more, wait for that.
+        let content =
+            (mem::take(&mut state.content.chunks), state.content.trailers.take(), place.buffered.take());
+        drop((hooks, content, state.overridden.take()));
         let head = Storage::of(&mut place.head);
         let mut spares = self.exchanges.borrow_mut();
         if spares.len() < Self::MAX {

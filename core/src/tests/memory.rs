@@ -332,3 +332,18 @@ fn requests_are_refused_when_nobody_can_go() {
         assert_eq!(peer.answer().await.status, 200);
     });
 }
+
+#[test]
+fn content_that_was_seen_but_not_read_does_not_outlive_its_request() {
+    Setup::kept().run(async |host| {
+        let mut peer = host.connect().await;
+        peer.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello").await;
+        let request = host.request().await;
+        let seen = request.exchange().buffered().unwrap().clone();
+        hello(&request);
+        drop(request);
+        peer.answer().await;
+        sleep(secs(1)).await;
+        assert!(seen.is_unique(), "the memory of the exchange goes to the next one without it");
+    });
+}

@@ -194,7 +194,7 @@ impl Host {
         let (server, shared) = Server::in_memory(&config).unwrap();
         let inbox = shared.inboxes[0].clone();
         let reactor =
-            Reactor::new(0, shared.clone(), inbox.clone(), Deadlines::new(inbox.coarse_now.clone(), None));
+            Reactor::new(0, shared.clone(), inbox.clone(), Deadlines::new(inbox.coarse_now.clone(), false));
         let running = tokio::task::spawn_local({
             let reactor = reactor.clone();
             async move { reactor.run().await }
