@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::coop::has_budget_remaining;
 
 use crate::connection::reason_of_io;
 use crate::reason::Reason;
@@ -67,7 +68,8 @@ impl<T: Transport> Line<T> {
     }
 
     fn note<R>(&self, outcome: Poll<R>) -> Poll<R> {
-        self.0.blocked.set(outcome.is_pending());
+        // A task that has used up its budget is told to wait as well.
+        self.0.blocked.set(outcome.is_pending() && has_budget_remaining());
         outcome
     }
 }
