@@ -171,7 +171,8 @@ impl Exchange {
     }
 
     /// As [`Exchange::set_token`], for a binding that answers "is it cancelled?" without a look at the exchange
-    /// ([`Hooks::cancelled`](crate::Hooks::cancelled)). Who calls this looks at [`Exchange::cancelled`] afterwards.
+    /// ([`Hooks::cancelled`](crate::Hooks::cancelled)). Who calls this looks at [`Exchange::cancelled`] afterwards,
+    /// and calls it inline on the thread of the callback or behind that.
     pub fn watch(&self, token: u64) {
         // Within the inline callback this is the one thread that cancels.
         let order = if self.is_dispatching() { Ordering::Relaxed } else { Ordering::SeqCst };
