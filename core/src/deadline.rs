@@ -60,8 +60,8 @@ struct Entry {
 }
 
 impl Deadlines {
-    /// `shared`: where other threads see the moment of the last sweep. `told`: whether [`outdate`] is called whenever the thread has
-    /// slept.
+    /// `shared`: where other threads see the moment of the last sweep. `told`: whether [`outdate`] is called whenever the thread
+    /// has slept.
     pub(crate) fn new(shared: Arc<AtomicU64>, told: bool) -> Rc<Self> {
         Rc::new(Self {
             swept: Cell::new(Instant::now()),
