@@ -17,8 +17,8 @@ pub(crate) struct Spares {
 }
 
 impl Spares {
-    /// Most that a reactor keeps: 16 connections with 16 streams each have 256 under way between two turns, and with 64 three of
-    /// four were allocated anew.
+    /// Most that a reactor keeps: what 16 connections with 16 streams each have under way where answers come from other threads.
+    /// Inline a burst ends before the next connection's begins.
     const MAX: usize = 256;
 
     pub(crate) fn make(&self, exchange: Exchange) -> Arc<Exchange> {
