@@ -4,6 +4,7 @@
 
 #include <bartizan.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -38,6 +39,9 @@ void talk(const bartizan_server *server, const char *request, char *buf, size_t 
 int readable(const bartizan_queue *queue, int timeout_ms);
 
 void nap(long ms);
+
+/* fork, as soon as every other thread of the process sleeps. */
+pid_t fork_at_rest(void);
 
 #ifdef __cplusplus
 }

@@ -134,7 +134,7 @@ static void a_forked_child_is_refused_and_may_serve_itself(void) {
     say(peer, "GET /keep HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     request = await_kept();
     fflush(stdout);
-    pid = fork();
+    pid = fork_at_rest();
     CHECK(pid >= 0);
     if (!pid) {
         alarm(20);

@@ -251,7 +251,7 @@ static void inherited_objects_are_refused_after_fork(void) {
     make_world(NULL);
     W.request = fresh_request(NULL);
     fflush(stdout);
-    pid = fork();
+    pid = fork_at_rest();
     CHECK(pid >= 0);
     if (!pid) {
         size_t i;
