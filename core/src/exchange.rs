@@ -16,7 +16,7 @@ use bytes::Bytes;
 
 use crate::batch;
 use crate::connection::{ConnectionInfo, EXCHANGE_OCTETS};
-use crate::deadline::{Moment, PhaseClock};
+use crate::deadline::Moment;
 use crate::http::head::Head;
 use crate::link::{Link, Order, lock};
 use crate::reactor::panicked_at;
@@ -24,7 +24,7 @@ use crate::reason::Reason;
 use crate::request::fail;
 
 pub(crate) use spares::Spares;
-pub(crate) use state::{Answer, AnswerHead, Content, ContentEnd, Limits, SHORT, Stage, State};
+pub(crate) use state::{Answer, AnswerHead, ContentEnd, Limits, SHORT, Stage, State};
 pub use state::{Failure, Outcome};
 
 /// No queue: there was no room for the request, and the program must not hear of what it was never given.
@@ -67,28 +67,25 @@ pub struct Exchange {
     changed: Condvar,
 }
 
+/// What an exchange begins with, besides its head.
+pub(crate) struct Opening<'a> {
+    pub(crate) connection: &'a Arc<ConnectionInfo>,
+    pub(crate) key: u32,
+    pub(crate) stream: u32,
+    pub(crate) buffered: Option<Bytes>,
+    pub(crate) now: Moment,
+    /// What the program does inside its callback needs no wake-up.
+    pub(crate) inline: bool,
+}
+
 impl Exchange {
-    pub(crate) fn new(
-        head: Head,
-        connection: Arc<ConnectionInfo>,
-        place: (u32, u32),
-        buffered: Option<Bytes>,
-    ) -> Self {
-        let mut content = Content { announced: head.content_length(), ..Content::default() };
-        if let Some(body) = &buffered {
-            content.received = body.len() as u64;
-            content.waiting = body.len();
-            content.end = Some(ContentEnd::Complete);
-            if !body.is_empty() {
-                content.chunks.push_back(body.clone());
-            }
-        }
-        Self {
+    fn new(head: Head, opening: Opening<'_>) -> Self {
+        let mut exchange = Self {
             head,
-            connection,
-            key: place.0,
-            stream: place.1,
-            buffered,
+            connection: opening.connection.clone(),
+            key: 0,
+            stream: 0,
+            buffered: None,
             queue: AtomicU32::new(NOWHERE),
             delivered: AtomicBool::new(false),
             dispatching: AtomicBool::new(false),
@@ -96,25 +93,54 @@ impl Exchange {
             retained: AtomicU64::new(0),
             tag: AtomicU64::new(0),
             token: AtomicU64::new(0),
-            state: Mutex::new(State {
-                content,
-                answer: Answer::default(),
-                overridden: None,
-                handler_clock: PhaseClock::default(),
-                content_clock: PhaseClock::default(),
-                answer_clock: PhaseClock::default(),
-                on_cancel: None,
-                cancel_hook_used: false,
-                on_ready: None,
-                ready_hook_used: false,
-                ready_running: false,
-                ready_again: [false; 2],
-                over: false,
-                outcome: None,
-                sleepers: 0,
-            }),
+            state: Mutex::default(),
             changed: Condvar::new(),
+        };
+        exchange.begin(opening);
+        exchange
+    }
+
+    /// Before anybody shares it. Of an exchange that was, all but the state is set anew here, and the state where it ended: built
+    /// elsewhere and moved here, it would be written twice.
+    fn begin(&mut self, opening: Opening<'_>) {
+        let Self {
+            head,
+            connection,
+            key,
+            stream,
+            buffered,
+            queue,
+            delivered,
+            dispatching,
+            cancelled,
+            retained,
+            tag,
+            token,
+            state,
+            changed: _,
+        } = self;
+        *connection = opening.connection.clone();
+        *key = opening.key;
+        *stream = opening.stream;
+        *queue.get_mut() = NOWHERE;
+        *delivered.get_mut() = false;
+        *dispatching.get_mut() = opening.inline;
+        *cancelled.get_mut() = 0;
+        *retained.get_mut() = 0;
+        *tag.get_mut() = 0;
+        *token.get_mut() = 0;
+        let state = state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        state.content.announced = head.content_length();
+        if let Some(body) = &opening.buffered {
+            state.content.received = body.len() as u64;
+            state.content.waiting = body.len();
+            state.content.end = Some(ContentEnd::Complete);
+            if !body.is_empty() {
+                state.content.chunks.push_back(body.clone());
+            }
         }
+        state.handler_clock.run(opening.now);
+        *buffered = opening.buffered;
     }
 
     /// The limits of this request now: worked out when somebody waits, which most exchanges never do.
@@ -269,13 +295,6 @@ impl Exchange {
     }
 
     // ---- the connection's side ----
-
-    /// Before anybody shares it. `inline`: what the program does inside its callback needs no wake-up.
-    pub(crate) fn begin_dispatch(&mut self, now: Moment, inline: bool) {
-        *self.dispatching.get_mut() = inline;
-        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        state.handler_clock.run(now);
-    }
 
     /// After the callback returned: from here on the program's acts are announced through the link.
     pub(crate) fn end_dispatch(&self) {

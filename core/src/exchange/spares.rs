@@ -1,12 +1,11 @@
 //! The memory of exchanges that are over, for those to come.
 
 use std::cell::RefCell;
-use std::mem;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
-use super::Exchange;
-use crate::http::head::Storage;
+use super::{Exchange, Opening, State};
+use crate::http::head::{Head, Storage};
 
 /// Exchanges and heads that nobody holds any more, kept for their memory: with a burst of streams under way, an allocation of an
 /// exchange's size misses the allocator's fast path each time.
@@ -21,15 +20,16 @@ impl Spares {
     /// Inline a burst ends before the next connection's begins.
     const MAX: usize = 256;
 
-    pub(crate) fn make(&self, exchange: Exchange) -> Arc<Exchange> {
-        let Some(mut spare) = self.exchanges.borrow_mut().pop() else { return Arc::new(exchange) };
-        match Arc::get_mut(&mut spare) {
-            Some(place) => {
-                *place = exchange;
-                spare
-            }
-            None => Arc::new(exchange),
+    pub(crate) fn make(&self, head: Head, opening: Opening<'_>) -> Arc<Exchange> {
+        let spare = self.exchanges.borrow_mut().pop();
+        if let Some(mut spare) = spare
+            && let Some(place) = Arc::get_mut(&mut spare)
+        {
+            place.head = head;
+            place.begin(opening);
+            return spare;
         }
+        Arc::new(Exchange::new(head, opening))
     }
 
     /// Gives back what is kept.
@@ -52,13 +52,10 @@ impl Spares {
             exchange.retained.store(held, Ordering::Relaxed);
             return;
         };
-        let state = place.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        // What the program gave away is its own again now, not when the memory is used next.
-        let hooks = (state.on_ready.take(), state.on_cancel.take());
-        // Nor may the memory of content, which no connection is charged with any more, wait for that.
-        let content =
-            (mem::take(&mut state.content.chunks), state.content.trailers.take(), place.buffered.take());
-        drop((hooks, content, state.overridden.take()));
+        // What the program gave away is its own again now, not when the memory is used next. Nor may the memory of content, which
+        // no connection is charged with any more, wait for that.
+        *place.state.get_mut().unwrap_or_else(PoisonError::into_inner) = State::default();
+        place.buffered = None;
         let head = Storage::of(&mut place.head);
         let mut spares = self.exchanges.borrow_mut();
         if spares.len() < Self::MAX {

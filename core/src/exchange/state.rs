@@ -14,6 +14,7 @@ use crate::http::trailers::Trailers;
 use crate::reason::Reason;
 use crate::settings::Settings;
 
+#[derive(Default)]
 pub(crate) struct State {
     pub(crate) content: Content,
     pub(crate) answer: Answer,

@@ -13,7 +13,7 @@ use crate::counters::{
 };
 use crate::deadline::{Moment, Strike};
 use crate::event::RequestRecord;
-use crate::exchange::{Exchange, Failure, Outcome, Stage, State};
+use crate::exchange::{Exchange, Failure, Opening, Outcome, Stage, State};
 use crate::http::head::Head;
 use crate::phase::Phase;
 use crate::reason::Reason;
@@ -147,9 +147,9 @@ impl Live {
         buffered: Option<Bytes>,
     ) -> Result<Self, (Self, Reason)> {
         let now = connection.latest();
-        let mut exchange = Exchange::new(head, connection.info.clone(), (key, stream), buffered);
-        exchange.begin_dispatch(now, connection.reactor.shared.dispatch.is_inline());
-        let exchange = connection.reactor.exchanges.make(exchange);
+        let inline = connection.reactor.shared.dispatch.is_inline();
+        let opening = Opening { connection: &connection.info, key, stream, buffered, now, inline };
+        let exchange = connection.reactor.exchanges.make(head, opening);
         let live = Self { dispatched: now, exchange, books };
         match connection.reactor.dispatch(&live.exchange) {
             Ok(()) => Ok(live),
