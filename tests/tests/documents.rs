@@ -5,24 +5,6 @@ use std::path::{Path, PathBuf};
 
 use bartizan::settings::TABLE;
 
-const DOCUMENTS: [&str; 15] = [
-    "README.md",
-    "ARCHITECTURE.md",
-    "CHANGELOG.md",
-    "CONTRIBUTING.md",
-    "SECURITY.md",
-    "docs/c.md",
-    "docs/cpp.md",
-    "docs/go.md",
-    "docs/python.md",
-    "docs/settings.md",
-    "examples/ctypes/README.md",
-    "examples/go/README.md",
-    "examples/java/README.md",
-    "examples/luajit/README.md",
-    "examples/node/README.md",
-];
-
 #[test]
 fn programs_in_the_readme_are_stretches_of_the_examples() {
     let readme = read("README.md");
@@ -58,13 +40,13 @@ fn defaults_in_the_readme_are_those_of_the_list() {
 
 #[test]
 fn links_lead_somewhere() {
-    for document in DOCUMENTS {
+    for document in documents() {
         // Programs between fences have lambdas, which look like links.
-        let text: String = read(document).split("```").step_by(2).collect();
+        let text: String = read(&document).split("```").step_by(2).collect();
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let path = link.split('#').next().unwrap_or_default();
             let outside = link.contains("://") || path.is_empty();
-            let target = root().join(document).parent().map(|folder| folder.join(path));
+            let target = root().join(&document).parent().map(|folder| folder.join(path));
             assert!(outside || target.is_some_and(|target| target.exists()), "{document} links to {link}");
         }
     }
@@ -73,12 +55,31 @@ fn links_lead_somewhere() {
 #[test]
 fn commands_in_the_documents_are_targets_of_the_makefile() {
     let makefile = read("Makefile");
-    for document in DOCUMENTS {
-        let text = read(document);
+    for document in documents() {
+        let text = read(&document);
         for command in text.split("`make ").skip(1).filter_map(|rest| rest.split(['`', ' ']).next()) {
             assert!(makefile.contains(&format!("\n{command}:")), "{document} names make {command}");
         }
     }
+}
+
+/// Every page that a person reads, by its path.
+fn documents() -> Vec<String> {
+    let examples = entries("examples").into_iter().filter(|path| root().join(path).is_dir());
+    let folders = [String::new(), "docs".to_string()].into_iter().chain(examples);
+    let pages: Vec<_> =
+        folders.flat_map(|folder| entries(&folder)).filter(|path| path.ends_with(".md")).collect();
+    for known in ["README.md", "docs/performance.md", "examples/go/README.md"] {
+        assert!(pages.iter().any(|page| page == known), "{known} is not among {pages:?}");
+    }
+    pages
+}
+
+/// What lies in a folder, by its path.
+fn entries(folder: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(root().join(folder)).unwrap_or_else(|error| panic!("{folder}: {error}"));
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    names.map(|name| if folder.is_empty() { name } else { format!("{folder}/{name}") }).collect()
 }
 
 /// The fenced blocks of a language.
