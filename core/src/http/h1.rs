@@ -10,8 +10,10 @@ mod ending;
 mod gather;
 mod output;
 pub(crate) mod parse;
+mod receive;
 pub(crate) mod scan;
 pub(crate) mod seat;
+mod send;
 mod serving;
 mod waiting;
 

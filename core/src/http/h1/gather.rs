@@ -1,5 +1,5 @@
 //! Content of a length within `buffer_body_bytes`, gathered before the program sees its request: the body clock of what nobody
-//! asked for yet. Content that the program reads is `serving.rs`.
+//! asked for yet. Content that the program reads is `receive.rs`.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

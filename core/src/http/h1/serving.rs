@@ -1,29 +1,21 @@
-//! One HTTP/1 exchange while the program has it: its answer goes out, its content comes in, and the body, handler and response
-//! clocks run. What comes before and after is `h1.rs`.
+//! One HTTP/1 exchange while the program has it: what becomes of it when the program or the peer moved, and its body, handler and
+//! response clocks. How content and the answer move is `receive.rs` and `send.rs`; what comes before and after, `h1.rs`.
 
-use std::pin::Pin;
-use std::sync::MutexGuard;
-use std::task::{Context, Poll};
+use std::task::Context;
 
-use bytes::Bytes;
-use http::StatusCode;
-
-use crate::connection::{Connection, End, Held, reason_of_io};
+use crate::connection::{Connection, End, Held};
 use crate::deadline::Moment;
-use crate::exchange::{ContentEnd, Failure, Stage, State};
-use crate::http::head::{Framing, HeadLimits};
+use crate::exchange::{ContentEnd, Exchange, Failure, State};
+use crate::http::head::HeadLimits;
 use crate::http::live::{Live, Raised, body_reason, write_reason};
 use crate::phase::Phase;
 use crate::reason::Reason;
 use crate::transport::Transport;
 
 use super::Http1;
-use super::chunked::{Chunked, Decoded};
-use super::encode::{self, Persistence, ResponseFraming};
-use super::output::FULL;
-
-/// Most octets that are read while nobody asked for them, to notice that the peer goes away.
-const LOOKAHEAD: usize = 16 * 1024;
+use super::encode::Persistence;
+use super::receive::{Fault, Receiving};
+use super::send::{Sending, Taken};
 
 /// What the connection does next.
 pub(super) enum Next {
@@ -39,54 +31,18 @@ pub(super) enum Next {
     Cut(End, Reason),
 }
 
-/// How much content the peer still owes.
-enum Owed {
-    Nothing,
-    Octets(u64),
-    Chunks(Box<Chunked>),
-}
-
 pub(super) struct Serving {
     live: Live,
-    owed: Owed,
-    /// Once the head is written: how the answer tells its end.
-    framing: Option<ResponseFraming>,
-    persist: bool,
-    continue_sent: bool,
-    /// Content octets of the program in the output.
-    moved: usize,
-    /// Octets that the socket had taken when the answer's clock was last told.
-    taken: u64,
+    receiving: Receiving,
+    sending: Sending,
     /// The library answers at once.
     refused: Option<(u16, Reason)>,
 }
 
-/// What the program's side amounts to now.
-enum Taken {
-    Nothing,
-    Something,
-    Complete,
-    Failed(Failure),
-    Aborted,
-}
-
 impl Serving {
     pub(super) fn new(live: Live, limits: &HeadLimits) -> Self {
-        let owed = match (live.exchange.buffered.is_some(), live.exchange.head.framing()) {
-            (true, _) | (_, Framing::None | Framing::Unknown) => Owed::Nothing,
-            (_, Framing::Length(length)) => Owed::Octets(length),
-            (_, Framing::Chunked) => Owed::Chunks(Box::new(Chunked::new(limits))),
-        };
-        Self {
-            live,
-            owed,
-            framing: None,
-            persist: false,
-            continue_sent: false,
-            moved: 0,
-            taken: 0,
-            refused: None,
-        }
+        let receiving = Receiving::new(&live.exchange, limits);
+        Self { live, receiving, sending: Sending::default(), refused: None }
     }
 
     /// The program never saw it: the library answers.
@@ -96,7 +52,8 @@ impl Serving {
     }
 
     /// Ends the exchange, answered or not.
-    pub(super) fn end(self, connection: &mut Connection, reason: Reason) {
+    pub(super) fn end(mut self, connection: &mut Connection, reason: Reason) {
+        self.live.books().sent = self.sending.sent();
         self.live.end(connection, reason);
     }
 
@@ -114,36 +71,33 @@ impl Serving {
         if let Some((status, reason)) = self.refused.take() {
             return self.answer(http1, status, reason, now);
         }
-        let exchange = self.live.exchange.clone();
-        let mut state = exchange.lock();
-        let mut progressed = match self.take_answer(http1, &mut state, now) {
+        let (status, taken, content) = {
+            let exchange = &*self.live.exchange;
+            let mut state = exchange.lock();
+            let (status, taken) = self.sending.take(http1, &self.receiving, exchange, &mut state, now);
+            (status, taken, state.content.end)
+        };
+        if let Some(status) = status {
+            self.live.answered(http1.connection, status, now);
+        }
+        let mut progressed = match taken {
             Taken::Nothing => false,
             Taken::Something => true,
-            Taken::Complete => {
-                drop(state);
-                return self.complete(http1);
-            }
-            Taken::Failed(failure) => {
-                let content = state.content.end;
-                drop(state);
-                // A program that lets go because its read failed or its peer left is not the culprit.
-                let (status, reason) = match (failure, content, http1.eof) {
-                    (_, Some(ContentEnd::Failed(Reason::BodySize)), _) => {
-                        return self.strike(http1, 413, Reason::BodySize, now);
-                    }
-                    (Failure::Refused, ..) => (503, Reason::HandlerCapacity),
-                    (Failure::Bug, ..) => (500, Reason::Internal),
-                    (_, Some(ContentEnd::Failed(reason)), _) => (400, reason),
-                    (_, _, Some(reason)) => (if self.rest_is_here(http1) { 500 } else { 400 }, reason),
-                    (Failure::Failed | Failure::Unanswered, ..) => (500, Reason::HandlerFailed),
-                };
-                return self.answer(http1, status, reason, now);
-            }
+            Taken::Complete => return self.complete(http1),
+            Taken::Failed(failure) => return self.failed(http1, failure, content, now),
             Taken::Aborted => return Next::Cut(End::Reset, Reason::ProgramAbort),
         };
+        let exchange = &*self.live.exchange;
+        let mut state = exchange.lock();
         // Neither a flag beside the fault, nor anything of one arm that lives on behind it: LLVM looks at either before it knows
         // which case it is, and valgrind minds.
-        match self.take_content(http1, &mut state, cx, now, &mut progressed) {
+        let came = self.receiving.deliver(http1, exchange, &mut state, now, &mut progressed).and_then(|()| {
+            if !self.sending.head_is_out() {
+                progressed |= self.receiving.ask(http1, exchange, &state);
+            }
+            self.receiving.read(http1, exchange, &mut state, cx, &mut progressed)
+        });
+        match came {
             Ok(()) => {}
             Err(Fault::Refused(status, reason)) => {
                 drop(state);
@@ -151,10 +105,10 @@ impl Serving {
             }
             Err(Fault::Peer(reason)) => {
                 if reason == Reason::PeerReset || reason == Reason::Io {
-                    drop(state);
                     return Next::Cut(End::Reset, reason);
                 }
-                let reason = if self.rest_is_here(http1) { super::at_rest(reason) } else { reason };
+                let rest_is_here = self.receiving.rest_is_here(http1);
+                let reason = if rest_is_here { super::at_rest(reason) } else { reason };
                 http1.eof = Some(reason);
                 // Half-closed: the program is told, and what it still answers is still sent.
                 let raised = self.live.raise(&mut state, reason);
@@ -168,168 +122,52 @@ impl Serving {
         }
         let ready = exchange.take_ready(&mut state);
         if !progressed && ready == [None, None] && http1.output.is_empty() {
-            return self.wait(http1, cx, now, state);
+            let clocks = self.run_clocks(http1, &mut state, now);
+            drop(state);
+            return self.wait(http1, cx, now, clocks);
         }
         drop(state);
         for ready in ready.into_iter().flatten() {
-            http1.connection.reactor.tell_ready(&exchange, ready);
+            http1.connection.reactor.tell_ready(&self.live.exchange, ready);
             progressed = true;
         }
-        let moved = self.moved;
-        if let Err(reason) = self.send(http1, cx, now) {
-            return Next::Cut(End::Reset, reason);
+        match self.sending.send(http1, exchange, cx, now) {
+            Ok(moved) => progressed |= moved,
+            Err(reason) => return Next::Cut(End::Reset, reason),
         }
-        progressed |= self.moved < moved;
-        if progressed { Next::Again } else { self.wait(http1, cx, now, exchange.lock()) }
-    }
-
-    // ---- the answer ----
-
-    fn take_answer<T: Transport>(
-        &mut self,
-        http1: &mut Http1<'_, T>,
-        state: &mut State,
-        now: Moment,
-    ) -> Taken {
-        let answer = &mut state.answer;
-        match answer.stage {
-            Stage::Awaited if answer.informational.is_empty() => return Taken::Nothing,
-            Stage::Failed(failure) if self.framing.is_none() => return Taken::Failed(failure),
-            Stage::Aborted => return Taken::Aborted,
-            _ => {}
+        if progressed {
+            return Next::Again;
         }
-        let reactor = http1.connection.reactor.clone();
-        let mut taken = Taken::Nothing;
-        for informational in std::mem::take(&mut answer.informational) {
-            let out = http1.output.buffer(&reactor.buffers);
-            encode::informational(out, code(informational.status), &informational.lines);
-            taken = Taken::Something;
-        }
-        if let Some(head) = answer.head.take() {
-            let request = &self.live.exchange.head;
-            let framing = ResponseFraming::new(
-                request.version(),
-                request.is_head(),
-                code(head.status),
-                answer.announced,
-            );
-            let whole = answer.stage == Stage::Finished;
-            self.persist = http1.may_persist()
-                && request.keep_alive()
-                && framing != ResponseFraming::UntilClose
-                && (!whole || self.rest_is_here(http1));
-            let persistence = Persistence::of(self.persist, request.version());
-            let date = (!head.lines.has_date()).then(|| reactor.date(now));
-            let out = http1.output.buffer(&reactor.buffers);
-            encode::begin_head(out, code(head.status), &head.lines);
-            encode::finish_head(out, framing, persistence, date.as_ref());
-            self.framing = Some(framing);
-            state.handler_clock.stop(now);
-            self.live.answered(http1.connection, head.status, now);
-            let short = std::mem::take(&mut state.answer.short);
-            if !short.is_empty() {
-                self.move_chunk(http1, state, framing, &short);
-            }
-            taken = Taken::Something;
-        }
-        let Some(framing) = self.framing else { return taken };
-        while http1.output.len() < FULL {
-            let Some(mut chunk) = state.answer.chunks.pop_front() else { break };
-            let room = FULL.saturating_sub(http1.output.len()).max(1);
-            if chunk.len() > room {
-                let rest = chunk.split_off(room);
-                state.answer.chunks.push_front(rest);
-            }
-            self.move_chunk(http1, state, framing, &chunk);
-            taken = Taken::Something;
-        }
-        if state.answer.stage == Stage::Finished && state.answer.chunks.is_empty() {
-            if framing == ResponseFraming::Chunked {
-                let out = http1.output.buffer(&reactor.buffers);
-                // RFC 9110 §6.5.1: trailers go to who asked for them.
-                let trailers = state.answer.trailers.take().filter(|_| self.live.exchange.head.te_trailers());
-                encode::last_chunk(out, trailers.as_deref());
-            }
-            return Taken::Complete;
-        }
-        taken
-    }
-
-    fn move_chunk<T: Transport>(
-        &mut self,
-        http1: &mut Http1<'_, T>,
-        state: &mut State,
-        framing: ResponseFraming,
-        chunk: &[u8],
-    ) {
-        if !framing.sends_content() {
-            self.live.exchange.release_room(state, chunk.len());
-            return;
-        }
-        let out = http1.output.buffer(&http1.connection.reactor.buffers);
-        if framing == ResponseFraming::Chunked {
-            encode::chunk(out, chunk);
-        } else {
-            out.extend_from_slice(chunk);
-        }
-        self.moved += chunk.len();
-        self.live.books().sent += chunk.len() as u64;
-    }
-
-    /// Hands the output to the socket; what it took is room for more.
-    fn send<T: Transport>(
-        &mut self,
-        http1: &mut Http1<'_, T>,
-        cx: &mut Context<'_>,
-        now: Moment,
-    ) -> Result<(), Reason> {
-        if http1.output.is_empty() {
-            return Ok(());
-        }
-        let before = http1.output.len();
-        let all = http1.send(cx)?;
-        let taken = if all { self.moved } else { (before - http1.output.len()).min(self.moved) };
-        let mut state = self.live.exchange.lock();
-        if taken > 0 {
-            self.moved -= taken;
-            self.live.exchange.release_room(&mut state, taken);
-        }
-        let carried = http1.connection.meter.sent.get();
-        if carried > self.taken {
-            let limits = self.live.exchange.limits(&state).answer;
-            let octets = carried - self.taken;
-            self.taken = carried;
-            state.answer_clock.progress(now, octets, &limits);
-        }
-        Ok(())
+        let clocks = self.run_clocks(http1, &mut exchange.lock(), now);
+        self.wait(http1, cx, now, clocks)
     }
 
     /// All of the answer is in the output.
     fn complete<T: Transport>(&mut self, http1: &mut Http1<'_, T>) -> Next {
-        let read_out = self.skip_rest(http1);
-        Next::Answered { persist: self.persist && read_out, linger: !read_out, reason: Reason::Complete }
+        let read_out = self.receiving.skip_rest(http1);
+        let persist = self.sending.persists() && read_out;
+        Next::Answered { persist, linger: !read_out, reason: Reason::Complete }
     }
 
-    /// Octets of the input that are the rest of the content; `None`: more is to come, or it is malformed.
-    fn rest<T: Transport>(&self, http1: &Http1<'_, T>) -> Option<usize> {
-        match &self.owed {
-            Owed::Nothing => Some(0),
-            Owed::Octets(octets) => usize::try_from(*octets).ok().filter(|rest| *rest <= http1.input.len()),
-            Owed::Chunks(decoder) => decoder.end_in(http1.input.octets()),
-        }
-    }
-
-    /// Whether all content that is owed has come already.
-    fn rest_is_here<T: Transport>(&self, http1: &Http1<'_, T>) -> bool {
-        self.rest(http1).is_some()
-    }
-
-    /// Drops content that has come and that nobody wants; `false`: more is to come.
-    fn skip_rest<T: Transport>(&mut self, http1: &mut Http1<'_, T>) -> bool {
-        let Some(rest) = self.rest(http1) else { return false };
-        http1.input.consume(rest);
-        self.owed = Owed::Nothing;
-        true
+    /// The program gave no answer. One that lets go because its read failed or its peer left is not the culprit.
+    fn failed<T: Transport>(
+        &mut self,
+        http1: &mut Http1<'_, T>,
+        failure: Failure,
+        content: Option<ContentEnd>,
+        now: Moment,
+    ) -> Next {
+        let (status, reason) = match (failure, content, http1.eof) {
+            (_, Some(ContentEnd::Failed(Reason::BodySize)), _) => {
+                return self.strike(http1, 413, Reason::BodySize, now);
+            }
+            (Failure::Refused, ..) => (503, Reason::HandlerCapacity),
+            (Failure::Bug, ..) => (500, Reason::Internal),
+            (_, Some(ContentEnd::Failed(reason)), _) => (400, reason),
+            (_, _, Some(reason)) => (if self.receiving.rest_is_here(http1) { 500 } else { 400 }, reason),
+            (Failure::Failed | Failure::Unanswered, ..) => (500, Reason::HandlerFailed),
+        };
+        self.answer(http1, status, reason, now)
     }
 
     /// The library answers in the program's place.
@@ -340,7 +178,7 @@ impl Serving {
         reason: Reason,
         now: Moment,
     ) -> Next {
-        let read_out = self.skip_rest(http1);
+        let read_out = self.receiving.skip_rest(http1);
         let request = &self.live.exchange.head;
         let persist = read_out
             && request.keep_alive()
@@ -371,133 +209,20 @@ impl Serving {
         if let Some(raised) = raised {
             raised.tell(http1.connection, &self.live);
         }
-        if self.framing.is_some() {
+        if self.sending.head_is_out() {
             return Next::Cut(End::Reset, reason);
         }
         self.answer(http1, status, reason, now)
     }
 
-    // ---- the content ----
-
-    fn take_content<T: Transport>(
-        &mut self,
-        http1: &mut Http1<'_, T>,
-        state: &mut State,
-        cx: &mut Context<'_>,
-        now: Moment,
-        progressed: &mut bool,
-    ) -> Result<(), Fault> {
-        if state.content.end == Some(ContentEnd::Failed(Reason::BodySize)) {
-            return Err(Fault::Refused(413, Reason::BodySize));
-        }
-        while state.content.asked && state.content.end.is_none() {
-            let window = http1.connection.info.content_window;
-            let room = window.saturating_sub(state.content.waiting);
-            if room == 0 || http1.input.is_empty() {
-                break;
-            }
-            self.decode(http1, state, room, now)?;
-            *progressed = true;
-        }
-        let asked = state.content.asked
-            && state.content.end.is_none()
-            && state.content.waiting < http1.connection.info.content_window;
-        if asked && !self.continue_sent && self.framing.is_none() && state.content.received == 0 {
-            self.continue_sent = true;
-            if self.live.exchange.head.expects_continue() && http1.input.is_empty() {
-                http1.output.buffer(&http1.connection.reactor.buffers).extend_from_slice(encode::CONTINUE);
-                *progressed = true;
-            }
-        }
-        if let Some(reason) = http1.eof {
-            // What came in front of the end may be all of it; what is still owed behind it is not coming.
-            if http1.input.is_empty() && !matches!(self.owed, Owed::Nothing) {
-                self.live.exchange.end_content(state, ContentEnd::Failed(reason));
-            }
-            return Ok(());
-        }
-        if http1.input.len() >= LOOKAHEAD {
-            return Ok(());
-        }
-        if http1.wire.poll_readable(cx).is_pending() {
-            return Ok(());
-        }
-        match http1.input.poll_fill(cx, &http1.connection.reactor.buffers, Pin::new(&mut http1.wire)) {
-            Poll::Ready(Ok(0)) => return Err(Fault::Peer(Reason::PeerClosed)),
-            Poll::Ready(Ok(_)) => *progressed = true,
-            Poll::Ready(Err(error)) => return Err(Fault::Peer(reason_of_io(&error))),
-            Poll::Pending => {}
-        }
-        Ok(())
-    }
-
-    fn decode<T: Transport>(
-        &mut self,
-        http1: &mut Http1<'_, T>,
-        state: &mut State,
-        room: usize,
-        now: Moment,
-    ) -> Result<(), Fault> {
-        let exchange = &self.live.exchange;
-        let input = http1.input.octets();
-        let input = &input[..input.len().min(room)];
-        let consumed = match &mut self.owed {
-            Owed::Nothing => {
-                exchange.end_content(state, ContentEnd::Complete);
-                return Ok(());
-            }
-            Owed::Octets(left) => {
-                let length = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
-                *left -= length as u64;
-                let complete = *left == 0;
-                exchange.push_content(state, now, Bytes::copy_from_slice(&input[..length]));
-                if complete {
-                    self.owed = Owed::Nothing;
-                    exchange.end_content(state, ContentEnd::Complete);
-                }
-                length
-            }
-            Owed::Chunks(decoder) => {
-                let mut rest = input;
-                match decoder.decode(&mut rest).map_err(|refusal| Fault::Refused(400, refusal.reason))? {
-                    Decoded::Content(octets) => {
-                        let received = state.content.received + octets.len() as u64;
-                        if exchange.limits(state).max_body_bytes.is_some_and(|cap| received > cap) {
-                            return Err(Fault::Refused(413, Reason::BodySize));
-                        }
-                        let octets = Bytes::copy_from_slice(octets);
-                        exchange.push_content(state, now, octets);
-                    }
-                    Decoded::More => exchange.push_content(state, now, Bytes::new()),
-                    Decoded::End => {
-                        if let Owed::Chunks(decoder) = std::mem::replace(&mut self.owed, Owed::Nothing) {
-                            state.content.trailers = Some(std::sync::Arc::new(decoder.into_trailers()));
-                        }
-                        exchange.end_content(state, ContentEnd::Complete);
-                    }
-                }
-                input.len() - rest.len()
-            }
-        };
-        http1.input.consume(consumed);
-        Ok(())
-    }
-
     // ---- the clocks ----
 
-    fn wait<T: Transport>(
-        &mut self,
-        http1: &mut Http1<'_, T>,
-        cx: &mut Context<'_>,
-        now: Moment,
-        mut guard: MutexGuard<'_, State>,
-    ) -> Next {
-        http1.input.rest(&http1.connection.reactor.buffers);
-        let exchange = &self.live.exchange;
-        let state = &mut *guard;
+    /// Runs the clocks of what is waited for, and stops the others.
+    fn run_clocks<T: Transport>(&self, http1: &Http1<'_, T>, state: &mut State, now: Moment) -> Clocks {
+        let exchange: &Exchange = &self.live.exchange;
         let sending = !http1.output.is_empty();
         let receiving = state.content.wanted && state.content.waiting == 0 && state.content.end.is_none();
-        let phase = match (sending, receiving, self.framing.is_some()) {
+        let phase = match (sending, receiving, self.sending.head_is_out()) {
             (true, ..) => Phase::Response,
             (_, true, _) => Phase::Body,
             (_, _, true) => Phase::Response,
@@ -505,7 +230,7 @@ impl Serving {
         };
         state.answer_clock.turn(sending, now);
         state.content_clock.turn(receiving, now);
-        state.handler_clock.turn(!receiving && self.framing.is_none(), now);
+        state.handler_clock.turn(!receiving && !self.sending.head_is_out(), now);
         // Worked out for the clocks that run, mostly the handler's alone.
         let limits = || exchange.limits(state);
         let answer =
@@ -519,19 +244,29 @@ impl Serving {
             (Some(first), Some(next)) if next.0 < first.0 => Some(next),
             (first, next) => first.or(next),
         };
-        let decoder = if let Owed::Chunks(decoder) = &self.owed { decoder.heap_bytes() } else { 0 };
-        let held = Held { charged: exchange.held(state) + decoder, other: state.answer.queued };
+        let charged = exchange.held(state) + self.receiving.heap_bytes();
+        let held = Held { charged, other: state.answer.queued };
         let stalled = match (sending, receiving) {
             (true, _) => state.answer_clock.progressed(),
             (_, true) => state.content_clock.progressed(),
             _ => None,
         };
-        drop(guard);
-        http1.hold(held);
-        http1.connection.enter(phase, now);
-        http1.connection.stalls(stalled);
-        self.live.books().enter(phase, now);
-        match due {
+        Clocks { phase, due, held, stalled }
+    }
+
+    fn wait<T: Transport>(
+        &mut self,
+        http1: &mut Http1<'_, T>,
+        cx: &mut Context<'_>,
+        now: Moment,
+        clocks: Clocks,
+    ) -> Next {
+        http1.input.rest(&http1.connection.reactor.buffers);
+        http1.hold(clocks.held);
+        http1.connection.enter(clocks.phase, now);
+        http1.connection.stalls(clocks.stalled);
+        self.live.books().enter(clocks.phase, now);
+        match clocks.due {
             Some((due, status, reason)) if now >= due => return self.expired(http1, status, reason, now),
             Some((due, ..)) => http1.connection.wake_at(due, cx),
             None => http1.connection.wake_never(cx),
@@ -554,15 +289,12 @@ impl Serving {
     }
 }
 
-/// Why content cannot go on.
-enum Fault {
-    /// The library answers with this status.
-    Refused(u16, Reason),
-    /// The peer went away.
-    Peer(Reason),
-}
-
-/// Codes were checked where the program gave them.
-fn code(status: u16) -> StatusCode {
-    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+/// What an exchange waits for.
+struct Clocks {
+    phase: Phase,
+    /// When which limit strikes, and the status of that; 0 = none can be sent.
+    due: Option<(Moment, u16, Reason)>,
+    held: Held,
+    /// Since when the peer lets it wait.
+    stalled: Option<Moment>,
 }
