@@ -39,6 +39,11 @@ impl Load {
         self.running.load(Ordering::Relaxed)
     }
 
+    /// Slots for handlers that may begin now.
+    pub(crate) fn free(&self) -> usize {
+        self.max_running.saturating_sub(self.running())
+    }
+
     pub(crate) fn queued(&self) -> usize {
         self.queued.load(Ordering::Relaxed)
     }

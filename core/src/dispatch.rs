@@ -224,10 +224,10 @@ impl Reactor {
     }
 
     /// Runs an observer of the program, under the eyes of the watchdog alone: there are many for each request, and each reading
-    /// of the clock costs more than all the rest.
+    /// of the clock costs more than all the rest. A panic in it is the program's fault and costs nobody else anything.
     pub(crate) fn observe(&self, code: impl FnOnce()) -> Option<u64> {
         let run = self.mark.enter();
-        code();
+        let _ = catch_unwind(AssertUnwindSafe(code));
         outdate();
         if let Some(run) = run {
             self.mark.leave(run);

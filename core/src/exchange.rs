@@ -207,7 +207,9 @@ impl Exchange {
 
     /// Drops `value` on the reactor, outside every lock: for values whose end runs the program's code.
     pub fn drop_later(&self, value: Box<dyn Any + Send>) {
-        self.link().run(Box::new(move |_| drop(value)));
+        self.link().run(Box::new(move |reactor| {
+            reactor.observe(|| drop(value));
+        }));
     }
 
     /// A bug of ours was caught in a call on this exchange: its connection closes (`internal`) and the server drains.

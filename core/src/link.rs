@@ -37,7 +37,7 @@ struct Letters {
 }
 
 /// Work that must run on the reactor's own thread.
-type Job = Box<dyn FnOnce(&Rc<Reactor>) + Send>;
+pub(crate) type Job = Box<dyn FnOnce(&Rc<Reactor>) + Send>;
 
 /// A batch out of an inbox. Who reads keeps it for the room that it has.
 #[derive(Default)]

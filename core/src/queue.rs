@@ -166,7 +166,11 @@ impl Queue {
         if !(events.requests.is_empty() && events.others.is_empty()) {
             // There may be more slots than this one, and whoever was woken before may have found none.
             events.rousing = false;
-            let signal = self.signal(&mut events);
+            let mut signal = self.signal(&mut events);
+            // One more than there are slots: who takes one of them looks for no other, and who finds none asks to be told of the next.
+            let slots = events.load.as_ref().map_or(0, |load| load.free());
+            let waiting = events.requests.len() + events.others.len();
+            signal.rouse = events.sleepers.min(waiting).min(slots + 1);
             drop(events);
             self.carry_out(signal);
         }

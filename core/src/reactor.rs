@@ -18,13 +18,13 @@ use tokio::time::{Instant, sleep_until};
 use crate::buffer::Pool;
 use crate::connection::{ConnectionInfo, unix_time};
 use crate::counters::Tally;
-use crate::deadline::{Deadlines, Moment, STEP, outdate};
+use crate::deadline::{Deadlines, Moment, STEP};
 use crate::dispatch::Turn;
 use crate::event::LogLevel;
 use crate::exchange::Spares;
 use crate::http::date::{self, DateCache};
 use crate::http::h1::seat::Seats;
-use crate::link::{Delivery, Inbox};
+use crate::link::{Delivery, Inbox, Job};
 use crate::phase::Phase;
 use crate::reason::Reason;
 use crate::server::{LIBRARY, Shared, TLS};
@@ -263,7 +263,14 @@ impl Reactor {
         self.turn.flush(&self.shared);
         let rest = self.inbox.close();
         for job in rest.jobs {
-            job(self);
+            self.perform(job);
+        }
+    }
+
+    /// A panic in it is ours, and must not end the task that brings the answers of other threads.
+    fn perform(self: &Rc<Self>, job: Job) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| job(self))) {
+            self.shared.poison(&(panic_text(&*panic) + &panicked_at()));
         }
     }
 }
@@ -273,9 +280,7 @@ async fn read_inbox(reactor: Rc<Reactor>) {
     loop {
         poll_fn(|cx| reactor.inbox.poll(cx.waker(), &mut delivery)).await;
         for job in delivery.jobs.drain(..) {
-            // It may drop a value of the program's.
-            job(&reactor);
-            outdate();
+            reactor.perform(job);
         }
         for link in delivery.links.drain(..) {
             link.deliver();

@@ -212,6 +212,8 @@ impl<'h, T: Transport> Driver<'h, T> {
             return Turn::Over(End::Close, reason);
         }
         busy |= self.open_fresh(connection);
+        // The time that handlers took inline is theirs, and not the peer's who takes their answers.
+        self.side.now = connection.latest();
         busy |= self.serve_touched(connection);
         busy |= self.serve_unfinished(connection);
         self.note_window(connection);

@@ -200,7 +200,9 @@ impl Live {
             (state.content.received, unanswered, exchange.take_ready(&mut state), state.on_cancel.take())
         };
         // Outside the lock: a hook that was never called is dropped, which may run the program's code.
-        drop(hook);
+        if let Some(hook) = hook {
+            connection.reactor.observe(|| drop(hook));
+        }
         let facts = Facts {
             token: exchange.token(),
             method: exchange.head.method(),

@@ -1,6 +1,7 @@
 //! What the threads of one server share, at work: its numbers, its log records, drain and end. How a connection is counted is
 //! `counters.rs`.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use super::{CONNECTION_ID_BASE, LIBRARY, ListenerState, Living, Shared, TLS};
 use crate::admission::{Load, Pending};
 use crate::config::Config;
 use crate::counters::{self, Accepting, Snapshot, Sum, Tally};
+use crate::deadline::outdate;
 use crate::dispatch::Dispatcher;
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, LogLevel, LogRecord};
@@ -204,7 +206,10 @@ impl Shared {
                 .chars()
                 .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.into() })
                 .collect();
-            hook(&LogRecord { level, connection, target, text });
+            let record = LogRecord { level, connection, target, text };
+            // A panic in it is the program's fault; what is told of goes on.
+            let _ = catch_unwind(AssertUnwindSafe(|| hook(&record)));
+            outdate();
         }
     }
 

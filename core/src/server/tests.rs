@@ -14,6 +14,20 @@ fn self_signed() -> Tls {
     tls
 }
 
+/// Asks for all targets in one turn of the reactor, over cleartext HTTP/2.
+fn ask_at_once(server: &Server, targets: &[&str]) -> std::net::TcpStream {
+    let mut octets = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+    for (at, target) in targets.iter().enumerate() {
+        // HPACK: GET, http, the target, and `a` as the authority.
+        let block = [&[0x82, 0x86, 0x41, 1, b'a', 0x04, target.len() as u8], target.as_bytes()].concat();
+        octets.extend_from_slice(&[0, 0, block.len() as u8, 1, 5, 0, 0, 0, at as u8 * 2 + 1]);
+        octets.extend_from_slice(&block);
+    }
+    let mut peer = std::net::TcpStream::connect(server.address(0).unwrap()).unwrap();
+    std::io::Write::write_all(&mut peer, &octets).unwrap();
+    peer
+}
+
 #[test]
 fn a_self_signed_identity_is_warned_of_once_per_listener() {
     let warned = Arc::new(Mutex::new(Vec::new()));
@@ -29,6 +43,75 @@ fn a_self_signed_identity_is_warned_of_once_per_listener() {
     server.update_tls(0, &self_signed()).unwrap();
     expected.push(expected[0].clone());
     assert_eq!(*lock(&warned), expected);
+}
+
+#[test]
+fn a_log_hook_that_panics_stops_nothing() {
+    let listener = Listener::new("127.0.0.1:0".parse().unwrap(), Some(self_signed()));
+    let mut config = Config::new(vec![listener], Dispatch::Inline(Arc::new(|_: Request| ())));
+    config.hooks.log = Some((LogLevel::Warn, Arc::new(|record: &LogRecord| panic!("{}", record.text))));
+    let server = Server::start(&config).unwrap();
+    server.shutdown(None);
+    assert!(server.wait(Some(Duration::from_secs(10))).unwrap());
+}
+
+#[test]
+fn each_slot_that_comes_free_is_used_at_once() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let (open, gate) = std::sync::mpsc::channel::<()>();
+    let kept = Arc::new(Mutex::new(Vec::new()));
+    let (keep, gate) = (kept.clone(), Arc::new(Mutex::new(gate)));
+    let handler = move |request: Request| {
+        let kept = request.exchange().head().target() == b"/kept";
+        if kept {
+            lock(&keep).push(request);
+        }
+        tell.send(()).unwrap();
+        if !kept {
+            // Until the sender is gone.
+            let _ = lock(&gate).recv();
+        }
+    };
+    let listener = Listener::new("127.0.0.1:0".parse().unwrap(), None);
+    let mut config = Config::new(vec![listener], Dispatch::Workers(Arc::new(handler)));
+    config.settings.set("worker_threads", 4).unwrap();
+    config.settings.set("max_running_handlers", 2).unwrap();
+    let server = Server::start(&config).unwrap();
+    let peer = ask_at_once(&server, &["/kept", "/kept", "/next", "/next"]);
+    let soon = Duration::from_secs(10);
+    (told.recv_timeout(soon).unwrap(), told.recv_timeout(soon).unwrap());
+    // The workers see that there is no slot, and sleep.
+    assert!(told.recv_timeout(Duration::from_millis(100)).is_err());
+    assert_eq!(server.snapshot().requests_queued, 2);
+    drop(std::mem::take(&mut *lock(&kept)));
+    told.recv_timeout(soon).expect("the first slot is used");
+    told.recv_timeout(soon).expect("and so is the second");
+    drop((open, peer));
+    server.shutdown(Some(Duration::ZERO));
+    assert!(server.wait(Some(soon)).unwrap());
+}
+
+#[test]
+fn the_time_of_inline_handlers_is_theirs_on_http2_too() {
+    let took = Duration::from_millis(30);
+    let handler = move |request: Request| {
+        std::thread::sleep(took);
+        request.respond(200, [], crate::request::Body::Copied(b"x")).unwrap();
+    };
+    let (tell, told) = std::sync::mpsc::channel();
+    let listener = Listener::new("127.0.0.1:0".parse().unwrap(), None);
+    let mut config = Config::new(vec![listener], Dispatch::Inline(Arc::new(handler)));
+    let hook = move |record: &crate::event::RequestRecord| tell.send(record.times).unwrap();
+    config.hooks.request_end = Some(Arc::new(hook));
+    let server = Server::start(&config).unwrap();
+    let peer = ask_at_once(&server, &["/", "/", "/"]);
+    for _ in 0..3 {
+        let times = told.recv_timeout(Duration::from_secs(10)).unwrap();
+        assert!(times[crate::phase::Phase::Handler.id()] >= took, "{times:?}");
+    }
+    drop(peer);
+    server.shutdown(Some(Duration::ZERO));
+    assert!(server.wait(Some(Duration::from_secs(10))).unwrap());
 }
 
 #[test]

@@ -191,6 +191,34 @@ fn a_cancel_hook_is_not_called_for_what_ended_well() {
     });
 }
 
+/// A value of the program's whose end goes wrong.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("the program's fault");
+    }
+}
+
+#[test]
+fn a_panic_at_the_end_of_a_value_costs_nobody_else_anything() {
+    Setup::kept().run(async |host| {
+        let mut peer = host.connect().await;
+        peer.get("/").await;
+        let request = host.request().await;
+        let bomb = Bomb;
+        request.on_cancel(Box::new(move |_| drop(bomb))).unwrap();
+        request.exchange().drop_later(Box::new(Bomb));
+        host.turn().await;
+        hello(&request);
+        peer.answer().await;
+        peer.get("/").await;
+        hello(&host.request().await);
+        assert!(!peer.answer().await.closes(), "the server drains");
+        assert_eq!(host.log(), [""; 0]);
+    });
+}
+
 #[test]
 fn hints_come_before_the_answer_but_not_to_a_1_0_peer() {
     Setup::inline(|request| {
