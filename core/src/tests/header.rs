@@ -94,6 +94,7 @@ fn a_refused_head_is_never_delivered_and_nothing_behind_it_is_answered() {
         ("GET  / HTTP/1.1\r\nHost: a\r\n\r\n", 400, Reason::HeaderSyntax),
         ("GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505, Reason::HeaderPolicy),
         ("GET / HTTP/1.1\r\nHost: a\r\nExpect: tea\r\n\r\n", 417, Reason::HeaderPolicy),
+        ("GET / HTTP/1.0\r\nHost: a\r\nExpect: tea\r\n\r\n", 417, Reason::HeaderPolicy),
         ("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", 501, Reason::HeaderPolicy),
     ] {
         Setup::kept().run(async |host| {
@@ -107,6 +108,26 @@ fn a_refused_head_is_never_delivered_and_nothing_behind_it_is_answered() {
             assert!(!host.is_request_waiting());
             assert_eq!(host.outcomes(), [(status, reason)]);
             assert_eq!(host.limits(reason), 1);
+        });
+    }
+}
+
+#[test]
+fn a_refused_head_request_gets_no_content() {
+    for (head, status) in [
+        ("HEAD / HTTP/1.1\r\n\r\n", 400),
+        ("\r\nHEAD / HTTP/1.1\r\nHost: a\r\nExpect: tea\r\n\r\n", 417),
+        ("HEAD /far/too/long HTTP/1.1\r\nHost: a\r\n\r\n", 414),
+        ("HEAD / HTTP/1.1\r\nHost: a\r\n", 408),
+        ("GET / HTTP/1.1\r\n\r\n", 400),
+    ] {
+        Setup::kept().set("max_target_bytes", "8").run(async |host| {
+            let mut peer = host.connect().await;
+            peer.send(head).await;
+            let (octets, _) = peer.rest().await;
+            let answer = String::from_utf8(octets).unwrap();
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{head}: {answer}");
+            assert_eq!(answer.ends_with("\r\n\r\n"), !head.starts_with("GET"), "{head}: {answer}");
         });
     }
 }

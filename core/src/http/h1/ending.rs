@@ -24,7 +24,10 @@ impl<T: Transport> Http1<'_, T> {
         self.connection.protocol.get_or_insert(Protocol::Http11);
         self.connection.limit(refusal.reason);
         let mut books = Books::open(self.connection, 0, self.since, now);
-        self.answer_canned(&mut books, refusal.status.unwrap_or(400), false, now);
+        // What is wrong may be anything behind the method, to which the answer must still keep (RFC 9110 §9.3.2).
+        let octets = self.input.octets();
+        let to_head = octets.strip_prefix(b"\r\n").unwrap_or(octets).starts_with(b"HEAD ");
+        self.answer_canned(&mut books, refusal.status.unwrap_or(400), to_head, now);
         books.close(self.connection, None, 0, refusal.reason);
         self.state = State::Finish { reason: refusal.reason, linger: true };
         Step::Again

@@ -169,10 +169,9 @@ fn framing(noted: &Noted<'_>, version: Version) -> Result<Framing, Refusal> {
 
 fn expects_continue(noted: &Noted<'_>, version: Version) -> Result<bool, Refusal> {
     match noted.expectation {
-        // RFC 9110 §10.1.1: ignored in a 1.0 request.
-        _ if version == Version::Http10 => Ok(false),
         None => Ok(false),
-        Some(Expectation::Continue) => Ok(true),
+        // RFC 9110 §10.1.1: ignored in a 1.0 request.
+        Some(Expectation::Continue) => Ok(version != Version::Http10),
         Some(Expectation::Unknown) => Err(Refusal::answer(417, Reason::HeaderPolicy)),
     }
 }
