@@ -134,8 +134,9 @@ struct Driver<'h, T: Transport> {
     unfinished: Vec<u32>,
     /// Streams of which content arrived that h2 may not have digested, because it could not write.
     undigested: Vec<u32>,
-    /// Octets that the socket had taken at the last look.
+    /// Octets that the socket had taken at the last look, and those of content among what h2 had written.
     carried: u64,
+    content: u64,
     /// Memory that the streams hold.
     held: Held,
     /// When an octet moved last, in either direction.
@@ -165,6 +166,7 @@ impl<'h, T: Transport> Driver<'h, T> {
             unfinished: Vec::new(),
             undigested: Vec::new(),
             carried: connection.meter.sent.get(),
+            content: 0,
             held: Held::default(),
             progressed: since,
             fresh: Vec::new(),
@@ -251,9 +253,13 @@ impl<'h, T: Transport> Driver<'h, T> {
         side.blocked = self.line.is_blocked();
         side.congested = side.blocked || side.watch.connection_window_is_empty();
         side.clock.turn(side.congested, side.now);
-        if side.congested && carried > self.carried {
+        let content = side.watch.data_taken();
+        // Behind a window what counts is content: of an octet that a peer lets through, twenty times as much is records and frames.
+        let moved = if side.blocked { carried - self.carried } else { content - self.content };
+        self.content = content;
+        if side.congested && moved > 0 {
             let limits: PhaseLimits = Limits::of(&connection.settings).answer;
-            side.clock.progress(side.now, carried - self.carried, &limits);
+            side.clock.progress(side.now, moved, &limits);
         }
         if carried > self.carried {
             self.progressed = side.now;
@@ -301,9 +307,11 @@ impl<'h, T: Transport> Driver<'h, T> {
                         self.fresh[at].reset = true;
                     }
                 }
-                Event::ResetTaken { stream, code } => {
+                Event::ResetTaken { stream, code, open } => {
                     if !self.finish(stream, Fate::Gone(Reason::H2Protocol), connection)
                         && !self.lingering.remove(stream)
+                        // Else it answers a frame of another kind, such as PRIORITY on itself.
+                        && open
                         && code == h2::Reason::PROTOCOL_ERROR
                     {
                         self.refused_by_h2(stream, 0, Reason::HeaderSyntax, connection);
@@ -437,6 +445,10 @@ impl<'h, T: Transport> Driver<'h, T> {
     fn finish(&mut self, id: u32, fate: Fate, connection: &mut Connection) -> bool {
         let Some(stream) = self.streams.get(id) else { return false };
         stream.end(fate, connection, &mut self.side);
+        if fate == Fate::Gone(Reason::H2Protocol) {
+            // Its content was malformed: the reset of h2's that is to come is no refused head.
+            self.side.shadows.push(id);
+        }
         self.held.charged -= stream.counted.charged;
         self.held.other -= stream.counted.other;
         if fate == Fate::Gone(Reason::Complete) && stream.leaves_content() {

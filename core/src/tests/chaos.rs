@@ -11,8 +11,8 @@ use bytes::Bytes;
 use tokio::time::timeout;
 
 use super::frames::{
-    ACK, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PREFACE, RESET, SETTINGS, WINDOW_UPDATE,
-    block, frame, literal,
+    ACK, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PREFACE, PRIORITY, RESET, SETTINGS,
+    WINDOW_UPDATE, block, frame, literal,
 };
 use super::peer::{Peer, millis, secs};
 use super::support::{Host, Setup};
@@ -54,7 +54,6 @@ pub(super) fn opening() -> Vec<u8> {
 /// What it may send then; ids mostly count up, or one frame would end it all.
 fn any_frame(dice: &mut Dice<'_>, last: &mut u32) -> Vec<u8> {
     const CONTINUATION: u8 = 9;
-    const PRIORITY: u8 = 2;
     let earlier = 1 + 2 * dice.below(*last as usize / 2 + 1) as u32;
     let next = *last + 2;
     let end = if dice.below(2) == 0 { END_STREAM } else { 0 };

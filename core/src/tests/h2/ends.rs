@@ -1,6 +1,9 @@
 //! How a connection ends: by the server's order, by the peer, by a fault.
 
-use super::{DATA, NO_ERROR, PING, PREFACE, PROTOCOL_ERROR, Raw, frame};
+use super::{
+    DATA, END_HEADERS, END_STREAM, HEADERS, NO_ERROR, PING, PREFACE, PRIORITY, PROTOCOL_ERROR, RESET, Raw,
+    frame, literal,
+};
 use crate::phase::Phase;
 use crate::reason::Reason;
 use crate::tests::peer::{Ending, at, secs};
@@ -177,4 +180,33 @@ fn a_stop_resets_what_is_under_way_and_closes_what_is_not() {
         assert_eq!(idle.closed().await, Ending::Closed);
         host.closed(&busy.peer, Phase::Streams, Reason::ProgramStop).await;
     });
+}
+
+#[test]
+fn malformed_content_ends_one_request_and_is_no_second_one() {
+    let malformed = [
+        (Some("5"), frame(DATA, END_STREAM, 1, b"abc")),
+        (Some("5"), frame(DATA, END_STREAM, 1, b"abcdef")),
+        (None, frame(HEADERS, END_STREAM | END_HEADERS, 1, &literal("connection", "close"))),
+    ];
+    for (length, rest) in malformed {
+        for buffered in ["0", "64KiB"] {
+            Setup::kept().set("buffer_body_bytes", buffered).run(async |host| {
+                let mut raw = Raw::open(host).await;
+                let announced: Vec<_> = length.map(|length| ("content-length", length)).into_iter().collect();
+                raw.post(1, &announced).await;
+                host.turn().await;
+                raw.send(rest.clone()).await;
+                assert_eq!(raw.next_of_note().await.kind, RESET);
+                // Of no request at all: a stream that depends on itself.
+                raw.send(frame(PRIORITY, 0, 3, &[0, 0, 0, 3, 0])).await;
+                assert_eq!(raw.next_of_note().await.kind, RESET);
+                host.turn().await;
+                assert_eq!(host.outcomes(), [(0, Reason::H2Protocol)]);
+                while host.is_request_waiting() {
+                    drop(host.request().await);
+                }
+            });
+        }
+    }
 }

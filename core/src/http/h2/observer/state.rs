@@ -329,8 +329,9 @@ impl State {
                 if code != h2::Reason::REFUSED_STREAM || !unaware {
                     self.charge(Glitch::ResetSent, self.reset_cost(head.stream));
                 }
+                let open = self.position(head.stream).is_ok();
                 self.close(head.stream);
-                self.events.push(Event::ResetTaken { stream: head.stream, code });
+                self.events.push(Event::ResetTaken { stream: head.stream, code, open });
             }
             Kind::WindowUpdate if head.stream == 0 => self.window_given += u64::from(number(peek, 0)),
             Kind::Settings if !head.is_ack() => self.settings_taken += 1,

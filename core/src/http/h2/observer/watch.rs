@@ -63,8 +63,8 @@ pub(crate) enum Event {
     EndTaken { stream: u32 },
     /// The peer reset the stream.
     ResetReceived { stream: u32, code: h2::Reason },
-    /// The stream below took our RST_STREAM.
-    ResetTaken { stream: u32, code: h2::Reason },
+    /// The stream below took our RST_STREAM; `open`: of a stream that was not over yet.
+    ResetTaken { stream: u32, code: h2::Reason, open: bool },
     /// DATA or trailers of the peer's; once for a run of them on one stream.
     ContentArrived { stream: u32 },
     /// The peer gave window to a stream that was answered to its end.
@@ -130,6 +130,11 @@ impl Watch {
     pub(crate) fn peer_is_out_of_window(&self) -> bool {
         let state = self.0.borrow();
         state.window_given <= state.data_received
+    }
+
+    /// Octets of DATA that the stream below took.
+    pub(crate) fn data_taken(&self) -> u64 {
+        self.0.borrow().data_taken
     }
 
     /// Octets of DATA that the stream below took of `stream`; `None` once its end was taken or it was reset.

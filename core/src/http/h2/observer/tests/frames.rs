@@ -265,7 +265,7 @@ fn an_answer_that_the_driver_did_not_give_is_reported() {
         bench.events(),
         [
             Event::HeadTaken { stream: 1, end: true },
-            Event::ResetTaken { stream: 1, code: Code::PROTOCOL_ERROR }
+            Event::ResetTaken { stream: 1, code: Code::PROTOCOL_ERROR, open: false }
         ]
     );
 }
