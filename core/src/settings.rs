@@ -74,7 +74,7 @@ settings! {
     /// At the limit the connection is closed without an answer.
     client_hello_timeout: Duration as Millis = 5 * SECOND, 10..=HOUR, [L];
 
-    /// Bounds the octets of a ClientHello, however it is cut into records.
+    /// Bounds the octets that bring a ClientHello, the heads of its records included.
     /// Stops a peer from filling memory before it is known; a post-quantum one has about 2 KiB.
     /// At the limit the connection is closed, after an alert where TLS allows.
     max_client_hello_bytes: usize as Bytes = 16 * KIB, 64..=65_535, [L]; // rustls takes no longer message
