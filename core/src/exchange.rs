@@ -4,6 +4,7 @@
 //! Content flows in through [`Content`], the answer out through [`Answer`]; both are bounded, and both sides only ever wait on
 //! the reactor's clocks or on their own time-out.
 
+mod locked;
 mod spares;
 mod state;
 
@@ -23,6 +24,7 @@ use crate::reactor::panicked_at;
 use crate::reason::Reason;
 use crate::request::fail;
 
+pub(crate) use locked::Locked;
 pub(crate) use spares::Spares;
 pub(crate) use state::{Answer, AnswerHead, ContentEnd, Limits, SHORT, Stage, State};
 pub use state::{Failure, Outcome};
@@ -304,7 +306,7 @@ impl Exchange {
     }
 
     /// Content octets arrived.
-    pub(crate) fn push_content(&self, state: &mut State, now: Moment, octets: Bytes) {
+    pub(crate) fn push_content(&self, state: &mut Locked<'_>, now: Moment, octets: Bytes) {
         let length = octets.len();
         let limits = self.limits(state).content;
         state.content_clock.progress(now, length as u64, &limits);
@@ -319,7 +321,7 @@ impl Exchange {
     }
 
     /// Content is complete, or will not come.
-    pub(crate) fn end_content(&self, state: &mut State, end: ContentEnd) {
+    pub(crate) fn end_content(&self, state: &mut Locked<'_>, end: ContentEnd) {
         if state.content.end.is_none() {
             state.content.end = Some(end);
             state.content.wanted = false;
@@ -327,24 +329,20 @@ impl Exchange {
         }
     }
 
-    fn announce_content(&self, state: &mut State) {
+    fn announce_content(&self, state: &mut Locked<'_>) {
         if state.sleepers > 0 {
             self.changed.notify_all();
         }
-        if let Some(waker) = state.content.waker.take() {
-            waker.wake();
-        }
+        state.wake_reader();
     }
 
     /// The peer took `octets` of the answer's content.
-    pub(crate) fn release_room(&self, state: &mut State, octets: usize) {
+    pub(crate) fn release_room(&self, state: &mut Locked<'_>, octets: usize) {
         state.answer.queued = state.answer.queued.saturating_sub(octets);
         if state.sleepers > 0 {
             self.changed.notify_all();
         }
-        if let Some(waker) = state.answer.waker.take() {
-            waker.wake();
-        }
+        state.wake_writer();
     }
 
     /// Which armed readiness is due now; each is disarmed by being reported.
@@ -366,7 +364,7 @@ impl Exchange {
     }
 
     /// Raises the cancel signal once. Returns the hook that the caller runs outside the lock, on the reactor.
-    pub(crate) fn raise_cancel(&self, state: &mut State, reason: Reason) -> (bool, Option<CancelHook>) {
+    pub(crate) fn raise_cancel(&self, state: &mut Locked<'_>, reason: Reason) -> (bool, Option<CancelHook>) {
         if self.cancelled.load(Ordering::Acquire) != 0 {
             return (false, None);
         }
@@ -379,10 +377,10 @@ impl Exchange {
     }
 
     /// The exchange is over on the wire: nothing more can be sent or received.
-    pub(crate) fn close(&self, state: &mut State, outcome: Outcome) {
+    pub(crate) fn close(&self, state: &mut Locked<'_>, outcome: Outcome) {
         state.over = true;
         state.outcome = Some(outcome);
-        state.answer.chunks.clear();
+        state.spend_rest();
         state.answer.short.clear();
         state.answer.head = None;
         state.answer.queued = 0;
@@ -392,13 +390,12 @@ impl Exchange {
         self.wake_all(state);
     }
 
-    fn wake_all(&self, state: &mut State) {
+    fn wake_all(&self, state: &mut Locked<'_>) {
         if state.sleepers > 0 {
             self.changed.notify_all();
         }
-        for waker in [state.content.waker.take(), state.answer.waker.take()].into_iter().flatten() {
-            waker.wake();
-        }
+        state.wake_reader();
+        state.wake_writer();
     }
 
     /// Runs the program's readiness hook: never concurrently with itself, whoever calls.

@@ -212,7 +212,10 @@ impl Request {
             return Poll::Ready(());
         }
         if !state.answer.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            state.answer.waker = Some(cx.waker().clone());
+            let other = state.answer.waker.replace(cx.waker().clone());
+            drop(state);
+            // Not under the lock: it may own a request.
+            drop(other);
         }
         Poll::Pending
     }

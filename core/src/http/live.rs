@@ -13,7 +13,7 @@ use crate::counters::{
 };
 use crate::deadline::{Moment, Strike};
 use crate::event::RequestRecord;
-use crate::exchange::{Exchange, Failure, Opening, Outcome, Stage, State};
+use crate::exchange::{Exchange, Failure, Locked, Opening, Outcome, Stage};
 use crate::http::head::Head;
 use crate::phase::Phase;
 use crate::reason::Reason;
@@ -174,14 +174,14 @@ impl Live {
 
     /// Raises the cancel signal and tells the program; nothing happens if it was raised before.
     pub(crate) fn cancel(&self, connection: &Connection, reason: Reason) {
-        let (raised, hook) = self.exchange.raise_cancel(&mut self.exchange.lock(), reason);
+        let (raised, hook) = self.exchange.raise_cancel(&mut self.exchange.locked(), reason);
         if raised {
             connection.reactor.tell_cancelled(&self.exchange, reason, hook);
         }
     }
 
     /// As [`Live::cancel`], under the caller's lock; the caller tells with what this returns.
-    pub(crate) fn raise(&self, state: &mut State, reason: Reason) -> Option<Raised> {
+    pub(crate) fn raise(&self, state: &mut Locked<'_>, reason: Reason) -> Option<Raised> {
         let (raised, hook) = self.exchange.raise_cancel(state, reason);
         raised.then(|| Raised { hook, reason })
     }
@@ -194,7 +194,7 @@ impl Live {
         let exchange = self.exchange;
         let outcome = Outcome { status: self.books.status, sent: self.books.sent, reason };
         let (received, unanswered, ready, hook) = {
-            let mut state = exchange.lock();
+            let mut state = exchange.locked();
             exchange.close(&mut state, outcome);
             let unanswered = state.answer.stage == Stage::Failed(Failure::Unanswered);
             (state.content.received, unanswered, exchange.take_ready(&mut state), state.on_cancel.take())

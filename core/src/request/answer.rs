@@ -106,7 +106,9 @@ impl Request {
         let mut state = self.exchange.lock();
         self.writable(&state, octets.len() as u64)?;
         if self.room(&state) == 0 && !octets.is_empty() {
-            state.answer.waker = Some(cx.waker().clone());
+            let other = state.answer.waker.replace(cx.waker().clone());
+            drop(state);
+            drop(other);
             return Poll::Pending;
         }
         self.append(state, octets.clone());

@@ -154,7 +154,9 @@ impl Request {
     pub fn poll_content(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, RequestError>> {
         let mut state = self.exchange.lock();
         if !self.content_state(&mut state)? {
-            state.content.waker = Some(cx.waker().clone());
+            let other = state.content.waker.replace(cx.waker().clone());
+            drop(state);
+            drop(other);
             return Poll::Pending;
         }
         let Some(front) = state.content.chunks.front().cloned() else { return Poll::Ready(Ok(None)) };

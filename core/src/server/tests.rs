@@ -1,6 +1,7 @@
 //! A server on real sockets: what it says as it starts. What its connections do is tested in memory (`tests.rs`).
 
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Waker};
 
 use super::*;
 use crate::config::{Dispatch, Listener};
@@ -217,4 +218,66 @@ fn a_callback_may_hold_its_reactor_within_the_limit_and_where_nobody_wants_to_kn
         assert!(server.metrics_text().contains("\nbartizan_inline_stalls_total 0\n"));
         drop(keep);
     }
+}
+
+/// A waker whose task nobody runs any more, and content, that own the request which they belong to.
+struct Owner {
+    _request: Arc<Request>,
+}
+
+impl std::task::Wake for Owner {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl AsRef<[u8]> for Owner {
+    fn as_ref(&self) -> &[u8] {
+        b"content"
+    }
+}
+
+#[test]
+fn what_owns_a_request_may_end_with_it() {
+    let handler = |request: Request| {
+        let request = Arc::new(request);
+        let owner = Owner { _request: request.clone() };
+        match request.exchange().head().target() {
+            b"/content" => {
+                request.begin(200, [], None).unwrap();
+                let content = bytes::Bytes::from_owner(owner);
+                let written = request.poll_write(&mut Context::from_waker(Waker::noop()), &content);
+                assert!(written.is_ready());
+                request.finish([]).unwrap();
+            }
+            b"/waker" => {
+                let waker = Waker::from(Arc::new(owner));
+                assert!(request.poll_content(&mut Context::from_waker(&waker)).is_pending());
+            }
+            _ => request.respond(200, [], crate::request::Body::Copied(b"")).unwrap(),
+        }
+    };
+    let listener = Listener::new("127.0.0.1:0".parse().unwrap(), None);
+    let mut config = Config::new(vec![listener], Dispatch::Inline(Arc::new(handler)));
+    config.settings.set("io_threads", 1).unwrap();
+    let server = Server::start(&config).unwrap();
+    let ask = |head: &str| {
+        let mut peer = std::net::TcpStream::connect(server.address(0).unwrap()).unwrap();
+        peer.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        std::io::Write::write_all(&mut peer, head.as_bytes()).unwrap();
+        peer
+    };
+    let answered = ["GET /content", "GET /plain", "POST /waker", "GET /plain"].map(|line| {
+        let length = if line.starts_with("POST") { "Content-Length: 70000\r\n" } else { "" };
+        let mut peer = ask(&format!("{line} HTTP/1.1\r\nHost: a\r\n{length}Connection: close\r\n\r\n"));
+        if !length.is_empty() {
+            peer.shutdown(std::net::Shutdown::Write).unwrap();
+        }
+        std::io::Read::read_to_end(&mut peer, &mut Vec::new()).is_ok()
+    });
+    if answered != [true; 4] {
+        // Its reactor waits for itself.
+        std::mem::forget(server);
+        panic!("{answered:?}");
+    }
+    server.shutdown(Some(Duration::ZERO));
+    assert!(server.wait(Some(Duration::from_secs(10))).unwrap());
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::connection::reason_of_io;
 use crate::deadline::Moment;
-use crate::exchange::{ContentEnd, Exchange, State};
+use crate::exchange::{ContentEnd, Exchange, Locked, State};
 use crate::http::head::{Framing, HeadLimits};
 use crate::reason::Reason;
 use crate::transport::Transport;
@@ -85,7 +85,7 @@ impl Receiving {
         &mut self,
         http1: &mut Http1<'_, T>,
         exchange: &Exchange,
-        state: &mut State,
+        state: &mut Locked<'_>,
         now: Moment,
         progressed: &mut bool,
     ) -> Result<(), Fault> {
@@ -131,7 +131,7 @@ impl Receiving {
         &mut self,
         http1: &mut Http1<'_, T>,
         exchange: &Exchange,
-        state: &mut State,
+        state: &mut Locked<'_>,
         cx: &mut Context<'_>,
         progressed: &mut bool,
     ) -> Result<(), Fault> {
@@ -161,7 +161,7 @@ impl Receiving {
         &mut self,
         http1: &mut Http1<'_, T>,
         exchange: &Exchange,
-        state: &mut State,
+        state: &mut Locked<'_>,
         room: usize,
         now: Moment,
     ) -> Result<(), Fault> {

@@ -6,7 +6,7 @@ use std::task::Context;
 use http::StatusCode;
 
 use crate::deadline::Moment;
-use crate::exchange::{Exchange, Failure, Stage, State};
+use crate::exchange::{Exchange, Failure, Locked, Stage};
 use crate::reason::Reason;
 use crate::transport::Transport;
 
@@ -60,7 +60,7 @@ impl Sending {
         http1: &mut Http1<'_, T>,
         receiving: &Receiving,
         exchange: &Exchange,
-        state: &mut State,
+        state: &mut Locked<'_>,
         now: Moment,
     ) -> (Option<u16>, Taken) {
         let answer = &mut state.answer;
@@ -114,6 +114,7 @@ impl Sending {
                 state.answer.chunks.push_front(rest);
             }
             self.write_content(http1, exchange, state, framing, &chunk);
+            state.spend(chunk);
             taken = Taken::Something;
         }
         if state.answer.stage == Stage::Finished && state.answer.chunks.is_empty() {
@@ -132,7 +133,7 @@ impl Sending {
         &mut self,
         http1: &mut Http1<'_, T>,
         exchange: &Exchange,
-        state: &mut State,
+        state: &mut Locked<'_>,
         framing: ResponseFraming,
         octets: &[u8],
     ) {
@@ -164,7 +165,7 @@ impl Sending {
         let before = http1.output.len();
         let all = http1.send(cx)?;
         let taken = if all { self.moved } else { (before - http1.output.len()).min(self.moved) };
-        let mut state = exchange.lock();
+        let mut state = exchange.locked();
         if taken > 0 {
             self.moved -= taken;
             exchange.release_room(&mut state, taken);

@@ -73,7 +73,7 @@ impl Serving {
         }
         let (status, taken, content) = {
             let exchange = &*self.live.exchange;
-            let mut state = exchange.lock();
+            let mut state = exchange.locked();
             let (status, taken) = self.sending.take(http1, &self.receiving, exchange, &mut state, now);
             (status, taken, state.content.end)
         };
@@ -88,7 +88,7 @@ impl Serving {
             Taken::Aborted => return Next::Cut(End::Reset, Reason::ProgramAbort),
         };
         let exchange = &*self.live.exchange;
-        let mut state = exchange.lock();
+        let mut state = exchange.locked();
         // Neither a flag beside the fault, nor anything of one arm that lives on behind it: LLVM looks at either before it knows
         // which case it is, and valgrind minds.
         let came = self.receiving.deliver(http1, exchange, &mut state, now, &mut progressed).and_then(|()| {
@@ -116,7 +116,7 @@ impl Serving {
                 if let Some(raised) = raised {
                     raised.tell(http1.connection, &self.live);
                 }
-                state = exchange.lock();
+                state = exchange.locked();
                 progressed = true;
             }
         }
@@ -138,7 +138,7 @@ impl Serving {
         if progressed {
             return Next::Again;
         }
-        let clocks = self.run_clocks(http1, &mut exchange.lock(), now);
+        let clocks = self.run_clocks(http1, &mut exchange.locked(), now);
         self.wait(http1, cx, now, clocks)
     }
 
@@ -202,7 +202,7 @@ impl Serving {
     ) -> Next {
         http1.connection.limit(reason);
         let raised: Option<Raised> = {
-            let mut state = self.live.exchange.lock();
+            let mut state = self.live.exchange.locked();
             self.live.exchange.end_content(&mut state, ContentEnd::Failed(reason));
             self.live.raise(&mut state, reason)
         };

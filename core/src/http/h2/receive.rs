@@ -13,7 +13,7 @@ use super::Side;
 use super::answer::informational;
 use super::stream::Fate;
 use crate::connection::Connection;
-use crate::exchange::{ContentEnd, Exchange, State};
+use crate::exchange::{ContentEnd, Exchange, Locked, State};
 use crate::http::trailers::Trailers;
 use crate::reason::Reason;
 
@@ -106,7 +106,7 @@ impl Receiving {
     pub(super) fn receive(
         &mut self,
         exchange: &Exchange,
-        state: &mut State,
+        state: &mut Locked<'_>,
         connection: &Connection,
         side: &Side,
     ) -> Result<(), Fate> {

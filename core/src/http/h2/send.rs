@@ -13,7 +13,7 @@ use super::answer::informational;
 use super::stream::Fate;
 use crate::connection::Connection;
 use crate::deadline::Moment;
-use crate::exchange::{Answer, ContentEnd, Exchange, Failure, Stage, State};
+use crate::exchange::{Answer, ContentEnd, Exchange, Failure, Locked, Stage};
 use crate::http::h1::encode::ResponseFraming;
 use crate::http::head::Version;
 use crate::reason::Reason;
@@ -69,7 +69,7 @@ impl Sending {
         &mut self,
         respond: &mut SendResponse<Bytes>,
         exchange: &Exchange,
-        state: &mut State,
+        state: &mut Locked<'_>,
         connection: &Connection,
         side: &mut Side,
     ) -> Result<Option<u16>, Fate> {
@@ -130,7 +130,7 @@ impl Sending {
         &mut self,
         framing: ResponseFraming,
         exchange: &Exchange,
-        state: &mut State,
+        state: &mut Locked<'_>,
         connection: &Connection,
         side: &Side,
     ) -> Result<(), Fate> {
@@ -191,7 +191,7 @@ impl Sending {
     }
 
     /// Octets that the socket took are room for more.
-    fn note_taken(&mut self, exchange: &Exchange, state: &mut State, side: &Side) {
+    fn note_taken(&mut self, exchange: &Exchange, state: &mut Locked<'_>, side: &Side) {
         if self.in_flight == 0 {
             return;
         }
@@ -233,8 +233,8 @@ fn has_trailers(answer: &Answer, framing: ResponseFraming) -> bool {
 }
 
 /// Content that must not be sent (RFC 9110 §9.3.2, §15.3.5, §15.4.5).
-fn drop_content(exchange: &Exchange, state: &mut State) {
-    state.answer.chunks.clear();
+fn drop_content(exchange: &Exchange, state: &mut Locked<'_>) {
+    state.spend_rest();
     let queued = state.answer.queued;
     if queued > 0 {
         exchange.release_room(state, queued);

@@ -170,7 +170,7 @@ impl Stream {
                     && let Stage::Serve(live) = &self.stage
                 {
                     let exchange = &live.exchange;
-                    let mut state = exchange.lock();
+                    let mut state = exchange.locked();
                     exchange.push_content(&mut state, side.now, body);
                     state.content.trailers = Some(trailers);
                     exchange.end_content(&mut state, ContentEnd::Complete);
@@ -183,7 +183,7 @@ impl Stream {
     fn step_serve(&mut self, connection: &mut Connection, side: &mut Side) -> Option<Fate> {
         let Stage::Serve(live) = &mut self.stage else { return None };
         let exchange = &*live.exchange;
-        let mut state = exchange.lock();
+        let mut state = exchange.locked();
         let sent = self.sending.send(&mut self.respond, exchange, &mut state, connection, side);
         let outcome = sent.and_then(|status| {
             self.receiving.receive(exchange, &mut state, connection, side)?;
