@@ -173,9 +173,7 @@ impl Reactor {
     /// Tells the program that armed readiness has come.
     pub(crate) fn tell_ready(&self, exchange: &Arc<Exchange>, ready: Ready) {
         match &self.shared.dispatch {
-            Dispatcher::Inline(_) => self.watch(|| {
-                let _ = catch_unwind(AssertUnwindSafe(|| exchange.run_ready_hook(ready)));
-            }),
+            Dispatcher::Inline(_) => self.watch(|| exchange.run_ready_hook(ready)),
             _ => self.tell(exchange, Event::Ready(exchange.clone(), ready)),
         }
     }
@@ -261,9 +259,7 @@ pub(crate) fn work(handler: &Arc<dyn Handler>, queue: &Queue, hooks: &Hooks) {
         while let Some(event) = events.pop() {
             match event {
                 Event::Request(request) => call(handler, request),
-                Event::Ready(exchange, ready) => {
-                    let _ = catch_unwind(AssertUnwindSafe(|| exchange.run_ready_hook(ready)));
-                }
+                Event::Ready(exchange, ready) => exchange.run_ready_hook(ready),
                 _ => {}
             }
         }

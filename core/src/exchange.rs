@@ -9,6 +9,7 @@ mod spares;
 mod state;
 
 use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -413,7 +414,8 @@ impl Exchange {
             let hook = state.on_ready.clone();
             drop(state);
             if let Some(hook) = hook {
-                hook(next);
+                // After a panic, which is the program's fault, the next readiness is told all the same.
+                let _ = catch_unwind(AssertUnwindSafe(|| hook(next)));
             }
             state = self.lock();
         }

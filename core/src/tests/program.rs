@@ -136,6 +136,31 @@ fn a_readiness_hook_goes_with_its_request() {
 }
 
 #[test]
+fn a_readiness_hook_that_panics_is_called_again() {
+    Setup::kept().run(async |host| {
+        let mut peer = host.connect().await;
+        peer.send(CHUNKED).await;
+        let request = host.request().await;
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let hook = told.clone();
+        let hook = move |ready| {
+            lock(&hook).push(ready);
+            panic!("the program's fault");
+        };
+        request.on_ready(Arc::new(hook)).unwrap();
+        for times in 1..3 {
+            assert_eq!(request.read(&mut [0; 8], Some(secs(0))), Ok(Read::Again));
+            request.arm_content().unwrap();
+            peer.send("4\r\nsome\r\n").await;
+            host.turn().await;
+            assert_eq!(*lock(&told), vec![Ready::Content; times]);
+            assert_eq!(request.read(&mut [0; 8], Some(secs(0))), Ok(Read::Octets(4)));
+        }
+        hello(&request);
+    });
+}
+
+#[test]
 fn armed_room_is_told_of_when_the_peer_has_taken_some() {
     Setup::kept().capacity(4_096).run(async |host| {
         let mut peer = host.connect().await;
