@@ -21,7 +21,7 @@ pub(crate) struct Locked<'a> {
 /// What was left until the lock is given back.
 #[derive(Default)]
 struct Left {
-    wakers: SmallVec<[Waker; 2]>,
+    wakers: Vec<Waker>,
     spent: SmallVec<[Bytes; 1]>,
 }
 
@@ -35,14 +35,16 @@ impl Exchange {
 impl Locked<'_> {
     /// Wakes who waits for content, behind the lock.
     pub(super) fn wake_reader(&mut self) {
-        let waker = self.state.content.waker.take();
-        self.left.wakers.extend(waker);
+        if let Some(waker) = self.state.content.waker.take() {
+            self.left.wakers.push(waker);
+        }
     }
 
     /// Wakes who waits for room, or for the end of the exchange, behind the lock.
     pub(super) fn wake_writer(&mut self) {
-        let waker = self.state.answer.waker.take();
-        self.left.wakers.extend(waker);
+        if let Some(waker) = self.state.answer.waker.take() {
+            self.left.wakers.push(waker);
+        }
     }
 
     /// Content of the answer that nobody needs any more.
@@ -74,8 +76,8 @@ impl DerefMut for Locked<'_> {
 
 impl Drop for Left {
     fn drop(&mut self) {
-        for waker in self.wakers.drain(..) {
-            waker.wake();
+        for waker in &self.wakers {
+            waker.wake_by_ref();
         }
     }
 }
