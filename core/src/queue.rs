@@ -170,7 +170,7 @@ impl Queue {
             // One more than there are slots: who takes one of them looks for no other, and who finds none asks to be told of the next.
             let slots = events.load.as_ref().map_or(0, |load| load.free());
             let waiting = events.requests.len() + events.others.len();
-            signal.rouse = events.sleepers.min(waiting).min(slots + 1);
+            signal.rouse = signal.rouse.max(events.sleepers.min(waiting).min(slots + 1));
             drop(events);
             self.carry_out(signal);
         }
