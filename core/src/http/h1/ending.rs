@@ -25,8 +25,7 @@ impl<T: Transport> Http1<'_, T> {
         self.connection.limit(refusal.reason);
         let mut books = Books::open(self.connection, 0, self.since, now);
         // What is wrong may be anything behind the method, to which the answer must still keep (RFC 9110 §9.3.2).
-        let octets = self.input.octets();
-        let to_head = octets.strip_prefix(b"\r\n").unwrap_or(octets).starts_with(b"HEAD ");
+        let to_head = self.input.octets()[self.scan.start()..].starts_with(b"HEAD ");
         self.answer_canned(&mut books, refusal.status.unwrap_or(400), to_head, now);
         books.close(self.connection, None, 0, refusal.reason);
         self.state = State::Finish { reason: refusal.reason, linger: true };

@@ -39,6 +39,11 @@ enum Line {
 }
 
 impl Scan {
+    /// Where the request line begins in the head, as far as that is known.
+    pub(crate) fn start(&self) -> usize {
+        self.start
+    }
+
     /// Looks at what was added to `head`, which begins where the previous message ended and must only grow
     /// between calls. Returns where the head lies once it is complete: from the request line through the
     /// empty line.
