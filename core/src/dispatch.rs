@@ -181,9 +181,7 @@ impl Reactor {
     /// Tells the program that its exchange was cancelled.
     pub(crate) fn tell_cancelled(&self, exchange: &Arc<Exchange>, reason: Reason, hook: Option<CancelHook>) {
         if let Some(hook) = hook {
-            self.watch(|| {
-                let _ = catch_unwind(AssertUnwindSafe(|| hook(reason)));
-            });
+            self.watch(|| hook(reason));
         }
         if self.shared.dispatch.carries_events() {
             self.tell(exchange, Event::Cancelled(exchange.clone(), reason));

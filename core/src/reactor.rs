@@ -154,7 +154,7 @@ impl Reactor {
         let shared = self.shared.clone();
         tokio::task::spawn_local(async move {
             if let Err(panic) = Caught(Box::pin(task)).await {
-                shared.poison(&(panic_text(&*panic) + &panicked_at()));
+                shared.poison(&words_of(&*panic));
             }
         });
     }
@@ -270,7 +270,7 @@ impl Reactor {
     /// A panic in it is ours, and must not end the task that brings the answers of other threads.
     fn perform(self: &Rc<Self>, job: Job) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| job(self))) {
-            self.shared.poison(&(panic_text(&*panic) + &panicked_at()));
+            self.shared.poison(&words_of(&*panic));
         }
     }
 }
@@ -344,10 +344,11 @@ pub(crate) fn panicked_at() -> String {
     PANICKED_AT.take()
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> String {
+/// What a panic that was caught said, and where.
+fn words_of(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a panic without a text".to_owned())
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "a panic without a text".to_owned()) + &panicked_at()
 }
 
 #[cfg(test)]
